@@ -1,0 +1,133 @@
+//! `HTTPTrigger`: which requests reach which function.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::FunctionReference;
+use crate::wire::{Opaque, is_default, null_default};
+
+/// What a user declares of a route.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "fission.io",
+    version = "v1",
+    kind = "HTTPTrigger",
+    plural = "httptriggers",
+    namespaced,
+    status = "HTTPTriggerStatus",
+    derive = "Default",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct HTTPTriggerSpec {
+    /// Host to match; empty matches any. Deprecated.
+    #[serde(default, deserialize_with = "null_default")]
+    pub host: String,
+    /// Exact path or template. The key is always present.
+    #[serde(rename = "relativeurl", default, deserialize_with = "null_default")]
+    pub relative_url: String,
+    /// Subtree to match; wins over `relativeurl`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Whether the prefix stays on the path the function sees.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
+    pub keep_prefix: bool,
+    /// Methods to match; empty together with `method` matches nothing.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// Deprecated single method, merged into `methods`.
+    #[serde(default, deserialize_with = "null_default")]
+    pub method: String,
+    /// The function called.
+    pub functionref: FunctionReference,
+    /// Whether to create an Ingress. Deprecated.
+    #[serde(rename = "createingress", default, deserialize_with = "null_default")]
+    pub create_ingress: bool,
+    /// Shape of that Ingress.
+    #[serde(rename = "ingressconfig", default, deserialize_with = "null_default")]
+    pub ingress_config: IngressConfig,
+    /// Ingress or Gateway route to create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_config: Option<Opaque>,
+    /// Empty or `async`.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub invocation_mode: String,
+    /// CORS answered by the router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors_config: Option<CorsConfig>,
+}
+
+/// Shape of the Ingress of a route. Deprecated, but always sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IngressConfig {
+    /// Annotations of the Ingress; `null` when unused.
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// Path of the rule.
+    #[serde(default, deserialize_with = "null_default")]
+    pub path: String,
+    /// Host of the rule; `*` for any.
+    #[serde(default, deserialize_with = "null_default")]
+    pub host: String,
+    /// TLS Secret name.
+    #[serde(default, deserialize_with = "null_default")]
+    pub tls: String,
+}
+
+/// Cross-origin rules of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CorsConfig {
+    /// Origins allowed; `*` for any; empty allows none.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub allow_origins: Vec<String>,
+    /// Methods allowed; the trigger's own when empty.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub allow_methods: Vec<String>,
+    /// Request headers allowed.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub allow_headers: Vec<String>,
+    /// Response headers scripts may read.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub expose_headers: Vec<String>,
+    /// Whether credentials may be sent; not with `*`.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
+    pub allow_credentials: bool,
+    /// How long a preflight answer may be cached, as a Go duration.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub max_age: String,
+}
+
+/// What the platform says of a route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HTTPTriggerStatus {
+    /// Generation these conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `RouteAdmitted` and `Ready`.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+impl HTTPTriggerSpec {
+    /// `methods` and the deprecated `method` together, in that order, without duplicates.
+    pub fn all_methods(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = Vec::with_capacity(self.methods.len() + 1);
+        for method in self.methods.iter().chain(std::iter::once(&self.method)) {
+            if !method.is_empty() && !all.contains(&method.as_str()) {
+                all.push(method);
+            }
+        }
+        all
+    }
+
+    /// The prefix when one is set and not empty.
+    pub fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref().filter(|prefix| !prefix.is_empty())
+    }
+}

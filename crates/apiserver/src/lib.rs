@@ -1,0 +1,1 @@
+//! The Kubernetes-style API on one machine: storage, registry, admission, watch, patch, discovery.

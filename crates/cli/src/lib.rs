@@ -1,0 +1,1 @@
+//! The user's commands: one file per verb, one folder per noun.

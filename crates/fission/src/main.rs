@@ -1,0 +1,2 @@
+//! Serverless functions in one binary.
+fn main() {}

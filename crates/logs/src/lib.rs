@@ -1,0 +1,1 @@
+//! Function output: capture, store, query, follow.

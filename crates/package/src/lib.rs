@@ -1,0 +1,1 @@
+//! Code on its way to an instance: archives, storage, fetch.

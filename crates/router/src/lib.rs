@@ -1,0 +1,1 @@
+//! The data plane: routes, admission, forwarding, errors that explain.

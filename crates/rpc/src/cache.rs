@@ -1,0 +1,189 @@
+//! One watched copy of a kind per process. The composition root makes the caches; components get read handles.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures_util::{StreamExt, pin_mut};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::{broadcast, watch};
+
+/// Changes a subscriber may fall behind before it is told to read everything again.
+const CHANGES_BEHIND: usize = 4096;
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// Its namespace; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// The key of a stored object.
+    pub fn of<K: Resource>(object: &K) -> Self {
+        let meta = object.meta();
+        Self { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+    }
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What happened to an object.
+#[derive(Debug)]
+pub enum Change<K> {
+    /// It was created or changed.
+    Applied(Arc<K>),
+    /// It was deleted; its last known state.
+    Deleted(Arc<K>),
+    /// More may have happened than can be told one by one: read [`Cache::list`] again.
+    Reread,
+}
+
+impl<K> Clone for Change<K> {
+    fn clone(&self) -> Self {
+        match self {
+            Change::Applied(object) => Change::Applied(object.clone()),
+            Change::Deleted(object) => Change::Deleted(object.clone()),
+            Change::Reread => Change::Reread,
+        }
+    }
+}
+
+/// A watched copy of all objects of one kind. Cheap to clone.
+pub struct Cache<K> {
+    shared: Arc<Shared<K>>,
+}
+
+struct Shared<K> {
+    objects: RwLock<HashMap<ObjectKey, Arc<K>>>,
+    changes: broadcast::Sender<Change<K>>,
+    synced: watch::Sender<bool>,
+}
+
+impl<K> Clone for Cache<K> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<K> Default for Cache<K> {
+    fn default() -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                objects: RwLock::default(),
+                changes: broadcast::Sender::new(CHANGES_BEHIND),
+                synced: watch::Sender::new(false),
+            }),
+        }
+    }
+}
+
+impl<K> Cache<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Keeps the copy up to date until dropped. Watches that break are taken up again by themselves.
+    pub async fn run(self, api: Api<K>) {
+        let stream = watcher(api, watcher::Config::default()).default_backoff();
+        pin_mut!(stream);
+        let mut listing: HashMap<ObjectKey, Arc<K>> = HashMap::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(watcher::Event::Init) => listing.clear(),
+                Ok(watcher::Event::InitApply(object)) => {
+                    listing.insert(ObjectKey::of(&object), Arc::new(object));
+                }
+                Ok(watcher::Event::InitDone) => self.replace_all(std::mem::take(&mut listing)),
+                Ok(watcher::Event::Apply(object)) => self.apply(object),
+                Ok(watcher::Event::Delete(object)) => self.delete(&ObjectKey::of(&object)),
+                Err(error) => tracing::warn!(kind = %std::any::type_name::<K>(), %error, "watch broke; retrying"),
+            }
+        }
+    }
+
+    /// Puts one object in. Used by [`Self::run`] and by tests.
+    pub fn apply(&self, object: K) {
+        let object = Arc::new(object);
+        self.write().insert(ObjectKey::of(object.as_ref()), object.clone());
+        let _ = self.shared.changes.send(Change::Applied(object));
+    }
+
+    /// Takes one object out. Used by [`Self::run`] and by tests.
+    pub fn delete(&self, key: &ObjectKey) {
+        let gone = self.write().remove(key);
+        if let Some(object) = gone {
+            let _ = self.shared.changes.send(Change::Deleted(object));
+        }
+    }
+
+    /// Puts a complete listing in and marks the cache as synced. Used by [`Self::run`] and by tests.
+    pub fn replace_all(&self, objects: HashMap<ObjectKey, Arc<K>>) {
+        *self.write() = objects;
+        let _ = self.shared.changes.send(Change::Reread);
+        self.shared.synced.send_replace(true);
+    }
+
+    /// One object.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.read().get(key).cloned()
+    }
+
+    /// All objects, in no order.
+    pub fn list(&self) -> Vec<Arc<K>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until the first complete listing is in.
+    pub async fn synced(&self) {
+        let mut synced = self.shared.synced.subscribe();
+        // The sender lives as long as `self`, so this ends only by being synced.
+        let _ = synced.wait_for(|synced| *synced).await;
+    }
+
+    /// Changes from now on. Subscribe first, then read [`Self::list`], so that nothing is missed.
+    pub fn subscribe(&self) -> Changes<K> {
+        Changes { receiver: self.shared.changes.subscribe() }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<ObjectKey, Arc<K>>> {
+        self.shared.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Arc<K>>> {
+        self.shared.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The changes of a cache, in order.
+pub struct Changes<K> {
+    receiver: broadcast::Receiver<Change<K>>,
+}
+
+impl<K> Changes<K> {
+    /// The next change; `None` when the cache is gone. Says [`Change::Reread`] when this subscriber fell behind.
+    pub async fn next(&mut self) -> Option<Change<K>> {
+        match self.receiver.recv().await {
+            Ok(change) => Some(change),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Change::Reread),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

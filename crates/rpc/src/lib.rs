@@ -1,0 +1,21 @@
+//! What the components say to each other. Rooms (router, executor, package, logs, apiserver) never import one another;
+//! they meet here and in `fission-api`.
+//!
+//! * [`endpoint`]: the data plane's shared truth. Specialized instances, how many requests each has, who waits. The
+//!   router admits on it without asking anyone; the executor reads demand from it and closes what is idle.
+//! * [`executor`]: what the router asks when no endpoint has room.
+//! * [`refusal`]: a request that was not served, and everything its sender needs to know.
+//! * [`cache`]: one watched copy of a kind per process.
+//! * [`code`], [`instances`], [`logs`]: code on its way to an instance, what runs, and what it printed.
+//!
+//! This crate never opens a socket or a file and holds no policy.
+//!
+//! Start reading in [`endpoint`].
+
+pub mod cache;
+pub mod code;
+pub mod endpoint;
+pub mod executor;
+pub mod instances;
+pub mod logs;
+pub mod refusal;

@@ -1,0 +1,1 @@
+//! Backend: processes in Linux sandboxes.

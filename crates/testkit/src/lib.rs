@@ -1,0 +1,1 @@
+//! Test worlds: a platform in memory, fixtures, a scripted instance. Dev-dependency only.

@@ -1,0 +1,3 @@
+//! Our own tools: tidy, codegen.
+
+fn main() {}
