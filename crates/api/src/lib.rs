@@ -8,24 +8,48 @@
 //! Start reading in [`function`]; the other kinds follow its shape. [`labels`] holds every label, annotation and
 //! header name that users or other components can see.
 
+pub mod canary_config;
 mod env_var;
 pub mod environment;
+pub mod field_error;
+pub mod fission_tenant;
 pub mod function;
+pub mod function_alias;
+pub mod function_version;
 pub mod http_trigger;
+pub mod kinds;
+pub mod kubernetes_watch_trigger;
 pub mod labels;
+pub mod message_queue_trigger;
 pub mod package;
 mod reference;
+pub mod time_trigger;
 mod wire;
+pub mod workflow;
+pub mod workflow_run;
 
+pub use canary_config::{CanaryConfig, CanaryConfigSpec, CanaryConfigStatus};
 pub use environment::{AllowedFunctions, Builder, Environment, EnvironmentSpec, EnvironmentStatus, Runtime};
+pub use field_error::{FieldError, Problem};
+pub use fission_tenant::{FissionTenant, FissionTenantSpec, FissionTenantStatus};
 pub use function::{
     EnvironmentReference, ExecutionStrategy, ExecutorType, Function, FunctionPackageRef, FunctionSpec, FunctionStatus,
     InvokeStrategy, ObjectFileReference, PackageRef,
 };
+pub use function_alias::{FunctionAlias, FunctionAliasSpec, FunctionAliasStatus};
+pub use function_version::{FunctionVersion, FunctionVersionSpec};
 pub use http_trigger::{CorsConfig, HTTPTrigger, HTTPTriggerSpec, HTTPTriggerStatus, IngressConfig};
+pub use kinds::{KINDS, KindInfo, by_plural, kind};
+pub use kubernetes_watch_trigger::{
+    KubernetesWatchTrigger, KubernetesWatchTriggerSpec, KubernetesWatchTriggerStatus,
+};
+pub use message_queue_trigger::{MessageQueueTrigger, MessageQueueTriggerSpec, MessageQueueTriggerStatus};
 pub use package::{Archive, BuildStatus, Checksum, Package, PackageSpec, PackageStatus};
 pub use reference::{FunctionReference, FunctionReferenceType};
-pub use wire::Opaque;
+pub use time_trigger::{TimeTrigger, TimeTriggerSpec, TimeTriggerStatus};
+pub use wire::{AnyJson, Opaque};
+pub use workflow::{Workflow, WorkflowSpec, WorkflowStatus};
+pub use workflow_run::{WorkflowRun, WorkflowRunSpec, WorkflowRunStatus};
 
 /// API group of every kind here.
 pub const GROUP: &str = "fission.io";
