@@ -1,0 +1,27 @@
+# The two commands of the README, and what they are made of.
+CARGO ?= cargo
+
+.PHONY: run build test check bench
+
+## run: build the platform and start it here (Ctrl-C ends it)
+run: build
+	./target/release/fission up
+
+build:
+	$(CARGO) build --release --locked -p fission
+
+## test: every test there is; builds kubectl and a Python client on first use
+test:
+	./tests/run
+
+## check: formatting, lints, house rules, docs
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) xtask tidy
+	$(CARGO) xtask codegen --check
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+## bench: the table of bench/README.md
+bench: build
+	./bench/run
