@@ -6,6 +6,7 @@
 //! * [`executor`]: what the router asks when no endpoint has room.
 //! * [`refusal`]: a request that was not served, and everything its sender needs to know.
 //! * [`cache`]: one watched copy of a kind per process.
+//! * [`signing`]: how components prove to each other that a request is theirs.
 //! * [`code`], [`instances`], [`logs`]: code on its way to an instance, what runs, and what it printed.
 //!
 //! This crate never opens a socket or a file and holds no policy.
@@ -19,3 +20,4 @@ pub mod executor;
 pub mod instances;
 pub mod logs;
 pub mod refusal;
+pub mod signing;
