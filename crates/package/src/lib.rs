@@ -1,1 +1,21 @@
-//! Code on its way to an instance: archives, storage, fetch.
+//! Code on its way to an instance: archives kept by the storage service, packages fetched, checked and unpacked once
+//! into a cache that instances share, and the state of each package.
+//!
+//! * [`archive`]: unpacking of zip archives nobody trusts.
+//! * [`storage`]: the storage service, files on disk behind `/v1/archive`.
+//! * [`source`]: [`source::PackageStore`], the [`fission_rpc::code::CodeSource`] of a machine, with its cache.
+//! * [`controller`]: build status of packages, and functions that follow their package.
+//! * [`pruner`]: deletes stored archives no package refers to.
+//!
+//! This crate never knows how instances run, who called a function, or which server is the API server: it is given a
+//! `kube::Client` and caches.
+//!
+//! Start reading in [`source`]. Invariants: nothing is visible under its final name before it is complete; what is in
+//! the cache is named by its digest and never written again; an archive is never written outside the folder it is
+//! unpacked into; no size, count or wait is without a named limit.
+
+pub mod archive;
+pub mod controller;
+pub mod pruner;
+pub mod source;
+pub mod storage;

@@ -1,0 +1,389 @@
+//! The code of packages on this machine: fetched, checked and unpacked once, then shared by all instances.
+//!
+//! A call takes one of three ways: the package version was asked for before (a map, microseconds); its content is in
+//! the cache under its digest; or it is fetched, and all calls for the same content wait for that one fetch.
+
+mod cache;
+mod download;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, Read, Write as _};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use fission_api::{Archive, BuildStatus, Package};
+use fission_rpc::code::{Code, CodeError, CodeSource};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use reqwest::Url;
+use tempfile::NamedTempFile;
+
+use crate::archive::{ArchiveError, UnpackLimits};
+use crate::storage::{Storage, StorageError};
+use cache::CodeCache;
+use download::Downloader;
+pub use download::FetchLimits;
+
+/// Path of the storage service in a URL.
+const ARCHIVE_PATH: &str = "/v1/archive";
+/// Host name of the storage service in URLs that any home of the platform understands.
+const STORAGE_HOST: &str = "storagesvc";
+/// Package versions remembered; more than a machine has packages. The map starts anew when it is full.
+const REMEMBERED: usize = 100_000;
+/// Characters of a build log quoted when a package is refused because its build failed.
+const QUOTED_LOG_CHARS: usize = 500;
+
+/// Where fetched code is kept, and the limits of fetching it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of the cache; nothing else may be in it.
+    pub cache_dir: PathBuf,
+    /// Bytes of code kept before unused code is removed.
+    pub cache_bytes: u64,
+    /// How long code must not have been asked for before it counts as unused.
+    pub cache_unused_for: Duration,
+    /// Limits of archives that are unpacked.
+    pub unpack: UnpackLimits,
+    /// Limits of downloads.
+    pub fetch: FetchLimits,
+}
+
+impl Options {
+    /// The defaults for a cache in `cache_dir`: 4 GiB, code unused for an hour may go.
+    pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            cache_dir: cache_dir.into(),
+            cache_bytes: 4 << 30,
+            cache_unused_for: Duration::from_secs(3600),
+            unpack: UnpackLimits::default(),
+            fetch: FetchLimits::default(),
+        }
+    }
+}
+
+/// The [`CodeSource`] of a machine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PackageStore {
+    shared: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    cache: CodeCache,
+    storage: Storage,
+    downloads: Downloader,
+    unpack: UnpackLimits,
+    own_hosts: RwLock<Vec<String>>,
+    remembered: RwLock<HashMap<Asked, Remembered>>,
+    under_way: Mutex<HashMap<String, Fetch>>,
+}
+
+/// Who asked and how: identity of the package, and whether an archive is kept as one file.
+type Asked = (String, bool);
+
+#[derive(Debug)]
+struct Remembered {
+    resource_version: String,
+    code: Code,
+}
+
+/// One fetch and everybody who waits for it.
+type Fetch = Shared<BoxFuture<'static, Result<Code, Failure>>>;
+
+/// A [`CodeError`] before it is known whose: several packages may wait for the same content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Failure {
+    Unusable(String),
+    Unreachable(String),
+}
+
+/// Where the bytes of a package are.
+#[derive(Debug, PartialEq, Eq)]
+enum Origin {
+    Literal(Vec<u8>),
+    Stored(String),
+    Url(Url),
+}
+
+impl PackageStore {
+    /// Opens the cache. What an earlier process left unfinished is removed.
+    pub fn new(options: Options, storage: Storage) -> io::Result<Self> {
+        let cache = CodeCache::open(&options.cache_dir, options.cache_bytes, options.cache_unused_for)?;
+        Ok(Self {
+            shared: Arc::new(Inner {
+                cache,
+                storage,
+                downloads: Downloader::new(options.fetch),
+                unpack: options.unpack,
+                own_hosts: RwLock::default(),
+                remembered: RwLock::default(),
+                under_way: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Says that `/v1/archive` URLs of this `host` or `host:port` are this server's own, so that they are read from
+    /// its storage. `storagesvc` and `storagesvc.*` always are.
+    pub fn add_own_host(&self, host: impl Into<String>) {
+        self.shared.own_hosts.write().unwrap_or_else(PoisonError::into_inner).push(host.into());
+    }
+}
+
+#[async_trait]
+impl CodeSource for PackageStore {
+    async fn code(&self, package: &Package, keep_archive: bool) -> Result<Code, CodeError> {
+        let meta = &package.metadata;
+        let name =
+            format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        let asked = (meta.uid.clone().unwrap_or_else(|| name.clone()), keep_archive);
+        let resource_version = meta.resource_version.as_deref().unwrap_or_default();
+        if let Some(code) = self.shared.recall(&asked, resource_version) {
+            return Ok(code);
+        }
+        let code = self.shared.clone().find_or_fetch(package, &asked).await.map_err(|failure| match failure {
+            Failure::Unusable(why) => CodeError::Unusable { package: name.clone(), why },
+            Failure::Unreachable(why) => CodeError::Unreachable { package: name.clone(), why },
+        })?;
+        self.shared.remember(asked, resource_version, &code);
+        Ok(code)
+    }
+}
+
+impl Inner {
+    fn recall(&self, asked: &Asked, resource_version: &str) -> Option<Code> {
+        let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
+        let found = remembered.get(asked)?;
+        // Without a resource version nothing tells two contents of a package apart.
+        let current = !resource_version.is_empty() && found.resource_version == resource_version;
+        (current && self.cache.touch(&found.code.path)).then(|| found.code.clone())
+    }
+
+    fn remember(&self, asked: Asked, resource_version: &str, code: &Code) {
+        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(asked, Remembered { resource_version: resource_version.to_owned(), code: code.clone() });
+    }
+
+    async fn find_or_fetch(self: Arc<Self>, package: &Package, asked: &Asked) -> Result<Code, Failure> {
+        let archive = deployable(package)?;
+        let keep_archive = asked.1;
+        let origin = self.origin(archive)?;
+        let wanted = match &origin {
+            Origin::Literal(bytes) => Some(hex(digest(&SHA256, bytes).as_ref())),
+            Origin::Stored(_) | Origin::Url(_) => checksum(archive)?,
+        };
+        if let Some(digest) = &wanted
+            && let Some(path) = self.cache.find(digest, keep_archive)
+        {
+            return Ok(Code { path, digest: digest.clone() });
+        }
+        let content = match &wanted {
+            Some(digest) => digest.clone(),
+            None => format!("{}@{}", asked.0, package.metadata.resource_version.as_deref().unwrap_or_default()),
+        };
+        self.join(format!("{content}/{keep_archive}"), origin, wanted, keep_archive).await
+    }
+
+    /// Joins the fetch of this content, or starts it. The fetch runs on although those who wait go away, so that the
+    /// next one finds it done.
+    fn join(self: Arc<Self>, key: String, origin: Origin, wanted: Option<String>, keep_archive: bool) -> Fetch {
+        let inner = self.clone();
+        let mut under_way = self.lock_under_way();
+        if let Some(fetch) = under_way.get(&key) {
+            return fetch.clone();
+        }
+        let done = Done { inner: inner.clone(), key: key.clone() };
+        let task = tokio::spawn(async move {
+            let _done = done;
+            inner.fetch(origin, wanted, keep_archive).await
+        });
+        let fetch = task
+            .map(|ended| ended.unwrap_or_else(|error| Err(Failure::Unreachable(format!("its fetch broke: {error}")))))
+            .boxed()
+            .shared();
+        under_way.insert(key, fetch.clone());
+        fetch
+    }
+
+    async fn fetch(
+        self: Arc<Self>,
+        origin: Origin,
+        wanted: Option<String>,
+        keep_archive: bool,
+    ) -> Result<Code, Failure> {
+        let file = self.cache.staging().map_err(|error| local("written", &error))?;
+        let stored = match &origin {
+            Origin::Stored(id) => Some(self.storage.path(id).await.map_err(|error| not_stored(&error))?),
+            _ => None,
+        };
+        let downloaded = match &origin {
+            Origin::Url(url) => {
+                let writing = file.reopen().map_err(|error| local("written", &error))?;
+                Some(self.downloads.fetch(url, writing).await?)
+            }
+            _ => None,
+        };
+        let admit = move || {
+            let (mut file, found) = match origin {
+                Origin::Literal(bytes) => write_literal(file, &bytes)?,
+                Origin::Stored(_) => copy(file, &stored.unwrap_or_default())?,
+                Origin::Url(_) => (file, downloaded.unwrap_or_default()),
+            };
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+                return Err(Failure::Unusable(format!("its sha256 is {found}, but its checksum says {wanted}")));
+            }
+            file.flush().map_err(|error| local("written", &error))?;
+            let path = self.cache.admit(file, &found, keep_archive, &self.unpack).map_err(unadmitted)?;
+            let trimming = self.clone();
+            tokio::task::spawn_blocking(move || trimming.cache.trim());
+            Ok(Code { path, digest: found })
+        };
+        let broke = |error| Failure::Unreachable(format!("its unpacking broke: {error}"));
+        tokio::task::spawn_blocking(admit).await.map_err(broke)?
+    }
+
+    fn origin(&self, archive: &Archive) -> Result<Origin, Failure> {
+        if let Some(bytes) = archive.literal.as_ref().filter(|bytes| !bytes.0.is_empty()) {
+            return Ok(Origin::Literal(bytes.0.clone()));
+        }
+        if archive.url.is_empty() {
+            let why =
+                "its code is an OCI image, which this server does not run; give it a file, a zip archive or a URL";
+            return Err(Failure::Unusable(why.to_owned()));
+        }
+        let bad = |error| Failure::Unusable(format!("its URL {:?} cannot be read: {error}", archive.url));
+        let url = Url::parse(&archive.url).map_err(bad)?;
+        if url.path() == ARCHIVE_PATH && self.is_own(&url) {
+            let id = id_of(&url);
+            let none = || Failure::Unusable(format!("its URL {url} names no archive; it must end in ?id=<id>"));
+            return id.map(Origin::Stored).ok_or_else(none);
+        }
+        Ok(Origin::Url(url))
+    }
+
+    fn is_own(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else { return false };
+        if host == STORAGE_HOST || host.strip_prefix(STORAGE_HOST).is_some_and(|rest| rest.starts_with('.')) {
+            return true;
+        }
+        let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+        let own = self.own_hosts.read().unwrap_or_else(PoisonError::into_inner);
+        own.iter().any(|own| *own == host || *own == with_port)
+    }
+
+    fn lock_under_way(&self) -> MutexGuard<'_, HashMap<String, Fetch>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a fetch off the list when it ends, however it ends.
+struct Done {
+    inner: Arc<Inner>,
+    key: String,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.inner.lock_under_way().remove(&self.key);
+    }
+}
+
+/// The archive instances are given, if the package is ready to be deployed.
+fn deployable(package: &Package) -> Result<&Archive, Failure> {
+    let archive = &package.spec.deployment;
+    let status = package.status.clone().unwrap_or_default();
+    let why = match status.build_status {
+        BuildStatus::Failed => {
+            let log: String = status.build_log.chars().take(QUOTED_LOG_CHARS).collect();
+            format!("its build failed: {log}")
+        }
+        BuildStatus::Pending | BuildStatus::Running => "it is not built yet".to_owned(),
+        _ if archive.is_empty() => {
+            "it has no deployment archive; give it one with --code or --deployarchive".to_owned()
+        }
+        // Unset: what has a deployment archive needs no build, and the status may only be late.
+        BuildStatus::Succeeded | BuildStatus::None | BuildStatus::Unset => return Ok(archive),
+    };
+    Err(Failure::Unusable(why))
+}
+
+/// The digest a package says its archive has.
+fn checksum(archive: &Archive) -> Result<Option<String>, Failure> {
+    const DIGITS: usize = 64;
+    let checksum = &archive.checksum;
+    if checksum.sum.is_empty() {
+        return Ok(None);
+    }
+    if checksum.kind != "sha256" {
+        return Err(Failure::Unusable(format!("its checksum type {:?} is not sha256", checksum.kind)));
+    }
+    if checksum.sum.len() != DIGITS || !checksum.sum.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(Failure::Unusable(format!("its checksum {:?} is not a sha256 in hex", checksum.sum)));
+    }
+    Ok(Some(checksum.sum.to_ascii_lowercase()))
+}
+
+fn write_literal(mut file: NamedTempFile, bytes: &[u8]) -> Result<(NamedTempFile, String), Failure> {
+    file.write_all(bytes).map_err(|error| local("written", &error))?;
+    Ok((file, hex(digest(&SHA256, bytes).as_ref())))
+}
+
+fn copy(mut file: NamedTempFile, from: &std::path::Path) -> Result<(NamedTempFile, String), Failure> {
+    const COPY_BYTES: usize = 128 * 1024;
+    let mut source = std::fs::File::open(from).map_err(|error| local("read", &error))?;
+    let (mut digest, mut buffer) = (Context::new(&SHA256), vec![0; COPY_BYTES]);
+    loop {
+        match source.read(&mut buffer).map_err(|error| local("read", &error))? {
+            0 => return Ok((file, hex(digest.finish().as_ref()))),
+            read => {
+                digest.update(&buffer[..read]);
+                file.write_all(&buffer[..read]).map_err(|error| local("written", &error))?;
+            }
+        }
+    }
+}
+
+fn not_stored(error: &StorageError) -> Failure {
+    match error {
+        StorageError::NotFound { .. } => Failure::Unusable(format!("{error}; upload it again")),
+        error => Failure::Unreachable(error.to_string()),
+    }
+}
+
+fn unadmitted(error: ArchiveError) -> Failure {
+    match error {
+        ArchiveError::Write { .. } => Failure::Unreachable(error.to_string()),
+        error => Failure::Unusable(error.to_string()),
+    }
+}
+
+fn local(action: &str, error: &io::Error) -> Failure {
+    Failure::Unreachable(format!("its code could not be {action} on this machine: {error}"))
+}
+
+/// The archive a URL names, whatever its host; none if it names no archive.
+pub(crate) fn archive_id(url: &str) -> Result<Option<String>, String> {
+    Url::parse(url).map(|url| id_of(&url)).map_err(|error| error.to_string())
+}
+
+fn id_of(url: &Url) -> Option<String> {
+    url.query_pairs().find(|(name, _)| name == "id").map(|(_, id)| id.into_owned())
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;

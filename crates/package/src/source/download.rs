@@ -1,0 +1,217 @@
+//! Downloads over HTTP, from places nobody vouches for.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, StatusCode, Url};
+use tokio::io::{AsyncWriteExt, BufWriter};
+
+use super::{Failure, hex};
+
+/// Limits of a download.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// Bytes of one download.
+    pub bytes: u64,
+    /// Time for a download, retries included.
+    pub total: Duration,
+    /// Time to connect, and longest silence of the server.
+    pub idle: Duration,
+    /// Redirects followed.
+    pub redirects: usize,
+    /// Tries when the server cannot be reached or answers 5xx.
+    pub attempts: u32,
+    /// Downloads at the same time.
+    pub parallel: usize,
+}
+
+impl Default for FetchLimits {
+    /// As large as a stored archive may be, and shorter than a specialization may take (120 s), so that the reason
+    /// reaches the user.
+    fn default() -> Self {
+        Self {
+            bytes: 256 << 20,
+            total: Duration::from_secs(100),
+            idle: Duration::from_secs(20),
+            redirects: 5,
+            attempts: 3,
+            parallel: 8,
+        }
+    }
+}
+
+/// Wait before the second try; doubles with each.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Bytes collected before they are written.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// A client that follows the limits. Made at the first download: most servers never need it.
+#[derive(Debug)]
+pub(super) struct Downloader {
+    limits: FetchLimits,
+    client: OnceLock<Client>,
+    slots: tokio::sync::Semaphore,
+}
+
+impl Downloader {
+    pub(super) fn new(limits: FetchLimits) -> Self {
+        Self { limits, client: OnceLock::new(), slots: tokio::sync::Semaphore::new(limits.parallel) }
+    }
+
+    /// Writes what `url` gives to `file`; returns its digest.
+    pub(super) async fn fetch(&self, url: &Url, file: std::fs::File) -> Result<String, Failure> {
+        check(url).map_err(Failure::Unusable)?;
+        let limit = self.limits.total;
+        let all = async {
+            let _slot = self.slots.acquire().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
+            self.try_often(url, file).await
+        };
+        let late = |_| Failure::Unreachable(format!("{url} was not downloaded within {} s", limit.as_secs()));
+        tokio::time::timeout(limit, all).await.map_err(late)?
+    }
+
+    async fn try_often(&self, url: &Url, file: std::fs::File) -> Result<String, Failure> {
+        let mut file = tokio::fs::File::from_std(file);
+        let mut attempt = 1;
+        loop {
+            match self.try_once(url, &mut file).await {
+                Err(Failure::Unreachable(why)) if attempt < self.limits.attempts => {
+                    tracing::info!(%url, attempt, why, "download failed; trying again");
+                    tokio::time::sleep(RETRY_AFTER * 2u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_once(&self, url: &Url, file: &mut tokio::fs::File) -> Result<String, Failure> {
+        let unwritten = |error: std::io::Error| Failure::Unreachable(format!("the download was not written: {error}"));
+        file.set_len(0).await.map_err(unwritten)?;
+        tokio::io::AsyncSeekExt::rewind(file).await.map_err(unwritten)?;
+        let request = self.client()?.get(url.clone());
+        let mut response = request.send().await.map_err(|error| unreachable_because(url, &error))?;
+        match response.status() {
+            status if status.is_success() => {}
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Failure::Unreachable(format!("{url} answered {status}")));
+            }
+            status => return Err(Failure::Unusable(format!("{url} answered {status}"))),
+        }
+        let max = self.limits.bytes;
+        let too_large = || Failure::Unusable(format!("{url} has more than {max} bytes, the limit of a download"));
+        if response.content_length().is_some_and(|length| length > max) {
+            return Err(too_large());
+        }
+        let (mut digest, mut size) = (Context::new(&SHA256), 0u64);
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
+        while let Some(piece) = response.chunk().await.map_err(|error| unreachable_because(url, &error))? {
+            size += piece.len() as u64;
+            if size > max {
+                return Err(too_large());
+            }
+            digest.update(&piece);
+            file.write_all(&piece).await.map_err(unwritten)?;
+        }
+        file.flush().await.map_err(unwritten)?;
+        Ok(hex(digest.finish().as_ref()))
+    }
+
+    fn client(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let redirects = self.limits.redirects;
+        let client = Client::builder()
+            .connect_timeout(self.limits.idle)
+            .read_timeout(self.limits.idle)
+            .redirect(Policy::custom(move |attempt| redirect(attempt, redirects)))
+            // A proxy would resolve names itself, past the guard.
+            .no_proxy()
+            .dns_resolver(Arc::new(GuardedNames))
+            .build()
+            .map_err(|error| Failure::Unreachable(format!("no HTTP client could be made: {error}")))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+fn redirect(attempt: Attempt<'_>, most: usize) -> reqwest::redirect::Action {
+    if attempt.previous().len() > most {
+        return attempt.error(format!("more than {most} redirects"));
+    }
+    match check(attempt.url()) {
+        Ok(()) => attempt.follow(),
+        Err(why) => attempt.error(why),
+    }
+}
+
+/// Whether a URL may be asked at all. Names are checked again when they are resolved.
+fn check(url: &Url) -> Result<(), String> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{url} is not an http or https URL"));
+    }
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    match address {
+        Ok(address) if is_forbidden(address) => Err(format!("{url} is refused: {FORBIDDEN}")),
+        _ => Ok(()),
+    }
+}
+
+const FORBIDDEN: &str = "its address belongs to the machine's own network or cloud metadata service";
+
+/// Addresses a package must never be fetched from: they give credentials of the machine to whoever asks from it.
+fn is_forbidden(address: IpAddr) -> bool {
+    /// Metadata services outside the link-local range: Alibaba, Oracle and Azure.
+    const METADATA: [Ipv4Addr; 3] =
+        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
+    /// Metadata service of AWS over IPv6.
+    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || METADATA.contains(&v4),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast() || v6 == METADATA_V6,
+    }
+}
+
+/// The system's resolver without forbidden addresses, so that no name leads where no address may.
+struct GuardedNames;
+
+impl Resolve for GuardedNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found.filter(|address| !is_forbidden(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(format!("{}: {FORBIDDEN}", name.as_str()).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The whole chain of causes: reqwest's own text stops at "error sending request".
+fn unreachable_because(url: &Url, error: &reqwest::Error) -> Failure {
+    let mut why = format!("{url}: ");
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    match cause {
+        None => why.push_str(&error.to_string()),
+        Some(_) => {
+            while let Some(current) = cause {
+                why.push_str(&current.to_string());
+                cause = current.source();
+                if cause.is_some() {
+                    why.push_str(": ");
+                }
+            }
+        }
+    }
+    if error.is_redirect() { Failure::Unusable(why) } else { Failure::Unreachable(why) }
+}
+
+#[cfg(test)]
+#[path = "download_tests.rs"]
+mod tests;

@@ -1,0 +1,320 @@
+//! The storage service: archives too large to be written into a Package, kept as files of one folder.
+//!
+//! An archive is staged next to its final place, synced and renamed, so an id that was handed out always names a
+//! complete, durable file, and an upload that ends early leaves nothing.
+
+mod http;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt, pin_mut};
+use jiff::Timestamp;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use uuid::Uuid;
+
+pub use http::http;
+
+/// Folder of the archives, and first part of their ids; Fission's default.
+const FOLDER: &str = "fission-functions";
+/// Bytes collected before they are written, so that small network reads do not become small disk writes.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Limits of the storage service.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Bytes of one archive.
+    pub max_archive_bytes: u64,
+}
+
+impl Default for Options {
+    /// 256 MiB: a large application with its dependencies, and little enough that a typing error cannot fill a disk.
+    fn default() -> Self {
+        Self { max_archive_bytes: 256 << 20 }
+    }
+}
+
+/// Why an archive could not be stored, read or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The folder cannot be used.
+    #[error("the archive storage {} cannot be opened: {why}", dir.display())]
+    Open {
+        /// The folder.
+        dir: PathBuf,
+        /// What failed.
+        why: String,
+    },
+    /// No archive has this id.
+    #[error("there is no archive with id {id:?}")]
+    NotFound {
+        /// The id asked for.
+        id: String,
+    },
+    /// The archive is larger than this server takes.
+    #[error("the archive has more than {max} bytes, the limit max_archive_bytes of the storage service")]
+    TooLarge {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The sender stopped or broke off; nothing was kept.
+    #[error("the upload was not complete: {why}")]
+    Incomplete {
+        /// What happened.
+        why: String,
+    },
+    /// No room on disk; nothing was kept.
+    #[error("the archive was not stored: no space left in {}; free some or delete archives", dir.display())]
+    DiskFull {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The disk failed.
+    #[error("the archive could not be {action}: {why}")]
+    Disk {
+        /// `stored`, `read`, `listed` or `deleted`.
+        action: &'static str,
+        /// What failed.
+        why: String,
+    },
+}
+
+/// A stored archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was stored.
+    pub modified: Timestamp,
+}
+
+/// What a storage holds, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Number of archives.
+    pub archives: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The archives of this machine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    files: LocalFileSystem,
+    dir: PathBuf,
+    options: Options,
+    archives: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Storage {
+    /// Opens the storage in `dir`, making it if needed, and removes what uploads cut off by a crash left behind.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, StorageError> {
+        let dir = dir.as_ref().to_owned();
+        let failed = |why: String| StorageError::Open { dir: dir.clone(), why };
+        std::fs::create_dir_all(dir.join(FOLDER)).map_err(|error| failed(error.to_string()))?;
+        let usage = sweep(&dir.join(FOLDER)).map_err(|error| failed(error.to_string()))?;
+        let files = LocalFileSystem::new_with_prefix(&dir).map_err(|error| failed(error.to_string()))?.with_fsync(true);
+        let (archives, bytes) = (AtomicU64::new(usage.archives), AtomicU64::new(usage.bytes));
+        Ok(Self { shared: Arc::new(Shared { files, dir, options, archives, bytes }) })
+    }
+
+    /// The limits in force.
+    pub fn options(&self) -> Options {
+        self.shared.options
+    }
+
+    /// How much is stored.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            archives: self.shared.archives.load(Ordering::Relaxed),
+            bytes: self.shared.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stores an archive that arrives piece by piece; returns its id. Nothing is kept if the stream breaks off or the
+    /// future is dropped.
+    pub async fn put<S, E>(&self, content: S) -> Result<String, StorageError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: std::fmt::Display,
+    {
+        let id = format!("{FOLDER}/{}", Uuid::new_v4());
+        let location = ObjectPath::from(id.as_str());
+        let mut upload =
+            self.shared.files.put_multipart(&location).await.map_err(|error| self.failed("stored", error))?;
+        match self.write(upload.as_mut(), content).await {
+            Ok(size) => {
+                self.shared.archives.fetch_add(1, Ordering::Relaxed);
+                self.shared.bytes.fetch_add(size, Ordering::Relaxed);
+                Ok(id)
+            }
+            Err(error) => {
+                // Closing first, then removing by name: a failed `complete` or `abort` leaves the staged file there.
+                let _ = upload.abort().await;
+                drop(upload);
+                self.remove_staged(&id).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores an archive that is in memory; returns its id.
+    pub async fn put_bytes(&self, content: Bytes) -> Result<String, StorageError> {
+        self.put(futures_util::stream::iter([Ok::<_, std::convert::Infallible>(content)])).await
+    }
+
+    async fn write<S, E>(&self, upload: &mut dyn MultipartUpload, content: S) -> Result<u64, StorageError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: std::fmt::Display,
+    {
+        let max = self.shared.options.max_archive_bytes;
+        let (mut size, mut pending) = (0u64, Vec::new());
+        pin_mut!(content);
+        while let Some(piece) = content.next().await {
+            let piece = piece.map_err(|error| StorageError::Incomplete { why: error.to_string() })?;
+            size += piece.len() as u64;
+            if size > max {
+                return Err(StorageError::TooLarge { max });
+            }
+            pending.extend_from_slice(&piece);
+            if pending.len() >= WRITE_BYTES {
+                let part = std::mem::take(&mut pending);
+                upload.put_part(part.into()).await.map_err(|error| self.failed("stored", error))?;
+            }
+        }
+        upload.put_part(pending.into()).await.map_err(|error| self.failed("stored", error))?;
+        upload.complete().await.map_err(|error| self.failed("stored", error))?;
+        Ok(size)
+    }
+
+    /// Removes what a failed upload left. What cannot be removed now is removed by the next [`Self::open`].
+    async fn remove_staged(&self, id: &str) {
+        let (folder, staged) =
+            (self.shared.dir.join(FOLDER), format!("{}#", id.trim_start_matches(FOLDER).trim_start_matches('/')));
+        let remove = move || -> io::Result<()> {
+            for file in std::fs::read_dir(folder)? {
+                let file = file?;
+                if file.file_name().to_string_lossy().starts_with(&staged) {
+                    std::fs::remove_file(file.path())?;
+                }
+            }
+            Ok(())
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(remove).await {
+            tracing::warn!(%error, id, "what a failed upload left could not be removed");
+        }
+    }
+
+    /// The file of an archive, for reading on this machine. Never write to it.
+    pub async fn path(&self, id: &str) -> Result<PathBuf, StorageError> {
+        self.stored(id).await?;
+        Ok(self.shared.dir.join(id))
+    }
+
+    /// Size and age of an archive.
+    pub async fn stored(&self, id: &str) -> Result<Stored, StorageError> {
+        let location = location(id)?;
+        let meta = self.shared.files.head(&location).await.map_err(|error| self.missing_or("read", id, error))?;
+        stored(meta)
+    }
+
+    /// The content of an archive, and its size.
+    pub async fn get(&self, id: &str) -> Result<(u64, BoxStream<'static, io::Result<Bytes>>), StorageError> {
+        let location = location(id)?;
+        let found = self.shared.files.get(&location).await.map_err(|error| self.missing_or("read", id, error))?;
+        Ok((found.meta.size, found.into_stream().map_err(io::Error::other).boxed()))
+    }
+
+    /// All archives, in no order.
+    pub async fn list(&self) -> Result<Vec<Stored>, StorageError> {
+        let folder = ObjectPath::from(FOLDER);
+        let listing = self.shared.files.list(Some(&folder)).map_err(|error| self.failed("listed", error));
+        let all: Vec<_> = listing.try_collect().await?;
+        // Files somebody else put there are not archives and are left alone.
+        all.into_iter().filter(|meta| location(meta.location.as_ref()).is_ok()).map(stored).collect()
+    }
+
+    /// Deletes an archive.
+    pub async fn delete(&self, id: &str) -> Result<(), StorageError> {
+        let size = self.stored(id).await?.size;
+        let location = location(id)?;
+        self.shared.files.delete(&location).await.map_err(|error| self.missing_or("deleted", id, error))?;
+        self.shared.archives.fetch_sub(1, Ordering::Relaxed);
+        self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn missing_or(&self, action: &'static str, id: &str, error: object_store::Error) -> StorageError {
+        match error {
+            object_store::Error::NotFound { .. } => StorageError::NotFound { id: id.to_owned() },
+            error => self.failed(action, error),
+        }
+    }
+
+    fn failed(&self, action: &'static str, error: object_store::Error) -> StorageError {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(current) = cause {
+            if let Some(io) = current.downcast_ref::<io::Error>()
+                && matches!(
+                    io.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+                )
+            {
+                return StorageError::DiskFull { dir: self.shared.dir.clone() };
+            }
+            cause = current.source();
+        }
+        StorageError::Disk { action, why: error.to_string() }
+    }
+}
+
+/// The place of an archive. Only ids this service made are looked up at all, so no id reaches another file.
+fn location(id: &str) -> Result<ObjectPath, StorageError> {
+    let uuid = id.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/'));
+    match uuid.map(Uuid::try_parse) {
+        Some(Ok(uuid)) if id == format!("{FOLDER}/{uuid}") => Ok(ObjectPath::from(id)),
+        _ => Err(StorageError::NotFound { id: id.to_owned() }),
+    }
+}
+
+fn stored(meta: object_store::ObjectMeta) -> Result<Stored, StorageError> {
+    let modified = Timestamp::try_from(SystemTime::from(meta.last_modified))
+        .map_err(|error| StorageError::Disk { action: "read", why: error.to_string() })?;
+    Ok(Stored { id: meta.location.to_string(), size: meta.size, modified })
+}
+
+/// Removes staged uploads (`<uuid>#<n>`) and counts what is there.
+fn sweep(folder: &Path) -> io::Result<Usage> {
+    let mut usage = Usage::default();
+    for file in std::fs::read_dir(folder)? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        if location(&format!("{FOLDER}/{name}")).is_ok() {
+            usage.archives += 1;
+            usage.bytes += file.metadata()?.len();
+        } else if name.split_once('#').is_some_and(|(id, _)| Uuid::try_parse(id).is_ok()) {
+            std::fs::remove_file(file.path())?;
+        }
+    }
+    Ok(usage)
+}
+
+#[cfg(test)]
+#[path = "storage_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! `/v1/archive`: the storage service over HTTP, as Fission's clients speak it.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{DefaultBodyLimit, Multipart, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::{Storage, StorageError};
+
+/// Name of the form field that carries the file.
+const FIELD: &str = "uploadfile";
+/// Header with the size of the file in bytes; required.
+const FILE_SIZE: &str = "x-file-size";
+/// Header that says what keeps the archives.
+const STORAGE_TYPE: HeaderName = HeaderName::from_static("x-fission-storagetype");
+/// Bytes a form may have beyond its file: boundaries, part headers, other small fields.
+const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
+/// Longest silence of an uploading client.
+const UPLOAD_IDLE: Duration = Duration::from_secs(60);
+
+/// The storage service as a router. It lets everybody in: mount it where callers have been checked.
+pub fn http(storage: Storage) -> Router {
+    let form = storage.options().max_archive_bytes.saturating_add(FORM_OVERHEAD_BYTES);
+    let limit = DefaultBodyLimit::max(usize::try_from(form).unwrap_or(usize::MAX));
+    Router::new()
+        .route("/v1/archive", get(download).head(head).post(upload).delete(delete))
+        .route("/healthz", get(|| async { StatusCode::OK }))
+        .layer(limit)
+        .with_state(storage)
+}
+
+#[derive(Deserialize)]
+struct Selected {
+    id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Uploaded {
+    id: String,
+}
+
+async fn upload(State(storage): State<Storage>, headers: HeaderMap, form: Multipart) -> Response {
+    match receive(&storage, &headers, form).await {
+        Ok(id) => Json(Uploaded { id }).into_response(),
+        Err(refused) => refused.into_response(),
+    }
+}
+
+async fn receive(storage: &Storage, headers: &HeaderMap, mut form: Multipart) -> Result<String, (StatusCode, String)> {
+    let bad = |why: String| (StatusCode::BAD_REQUEST, why);
+    let size = headers.get(FILE_SIZE).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
+    let size = size.ok_or_else(|| bad("the header X-File-Size must give the file's size in bytes".to_owned()))?;
+    let max = storage.options().max_archive_bytes;
+    if size > max {
+        return Err(refusal(&StorageError::TooLarge { max }));
+    }
+    let broken = |error: MultipartError| (error.status(), format!("the form cannot be read: {}", error.body_text()));
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        if field.name() == Some(FIELD) {
+            return storage.put(exactly(size, field)).await.map_err(|error| refusal(&error));
+        }
+    }
+    Err(bad(format!("the form has no file in a field named {FIELD}")))
+}
+
+/// The pieces of a file that must have `size` bytes and may not stall.
+fn exactly(size: u64, field: Field<'_>) -> impl Stream<Item = Result<Bytes, String>> {
+    stream::try_unfold((field, 0u64), move |(mut field, got)| async move {
+        let idle = |_| format!("nothing came for {} s", UPLOAD_IDLE.as_secs());
+        let piece = tokio::time::timeout(UPLOAD_IDLE, field.chunk()).await.map_err(idle)?;
+        match piece.map_err(|error| error.body_text())? {
+            Some(piece) if got + piece.len() as u64 <= size => {
+                let got = got + piece.len() as u64;
+                Ok(Some((piece, (field, got))))
+            }
+            None if got == size => Ok(None),
+            Some(_) => Err(format!("the file has more than the {size} bytes X-File-Size says")),
+            None => Err(format!("the file has {got} bytes and X-File-Size says {size}")),
+        }
+    })
+}
+
+async fn download(State(storage): State<Storage>, Query(selected): Query<Selected>) -> Response {
+    let Some(id) = selected.id else {
+        return match storage.list().await {
+            Ok(all) => Json(all.into_iter().map(|stored| stored.id).collect::<Vec<_>>()).into_response(),
+            Err(error) => refusal(&error).into_response(),
+        };
+    };
+    match storage.get(&id).await {
+        Ok((size, content)) => {
+            let mut response = Body::from_stream(content.boxed()).into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            response
+        }
+        Err(error) => refusal(&error).into_response(),
+    }
+}
+
+async fn head(State(storage): State<Storage>, Query(selected): Query<Selected>) -> Response {
+    let Some(id) = selected.id else { return no_id() };
+    match storage.stored(&id).await {
+        Ok(_) => [(STORAGE_TYPE, "local")].into_response(),
+        Err(error) => refusal(&error).into_response(),
+    }
+}
+
+async fn delete(State(storage): State<Storage>, Query(selected): Query<Selected>) -> Response {
+    let Some(id) = selected.id else { return no_id() };
+    match storage.delete(&id).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        // Fission's answer to deleting what is not there.
+        Err(error @ StorageError::NotFound { .. }) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(error) => refusal(&error).into_response(),
+    }
+}
+
+fn no_id() -> Response {
+    (StatusCode::BAD_REQUEST, "give the archive's id: /v1/archive?id=<id>").into_response()
+}
+
+fn refusal(error: &StorageError) -> (StatusCode, String) {
+    let status = match error {
+        StorageError::NotFound { .. } => StatusCode::NOT_FOUND,
+        StorageError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        StorageError::Incomplete { .. } => StatusCode::BAD_REQUEST,
+        StorageError::DiskFull { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        StorageError::Open { .. } | StorageError::Disk { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, error.to_string())
+}
