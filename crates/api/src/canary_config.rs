@@ -13,6 +13,7 @@ use crate::wire::null_default;
     group = "fission.io",
     version = "v1",
     kind = "CanaryConfig",
+    doc = "A route moved step by step from one function to another.",
     plural = "canaryconfigs",
     namespaced,
     status = "CanaryConfigStatus",
@@ -47,6 +48,7 @@ pub struct CanaryConfigSpec {
 pub struct CanaryConfigStatus {
     /// `pending`, `succeeded`, `failed` or `aborted`.
     #[serde(default, deserialize_with = "null_default")]
+    #[schemars(extend("enum" = ["", "pending", "succeeded", "failed", "aborted"]))]
     pub status: String,
     /// `Progressing` and `Ready`.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]

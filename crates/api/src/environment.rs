@@ -19,6 +19,7 @@ pub const DEFAULT_TERMINATION_GRACE_SECONDS: i64 = 90;
     group = "fission.io",
     version = "v1",
     kind = "Environment",
+    doc = "A language runtime that functions are loaded into, and optionally how to build for it.",
     plural = "environments",
     namespaced,
     status = "EnvironmentStatus",
@@ -28,6 +29,7 @@ pub const DEFAULT_TERMINATION_GRACE_SECONDS: i64 = 90;
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentSpec {
     /// 1: one file, no builder. 2: builders. 3: builders and a pool size of choice. Immutable.
+    #[schemars(range(min = 1, max = 3))]
     pub version: i64,
     /// The image functions run in.
     pub runtime: Runtime,
@@ -45,9 +47,11 @@ pub struct EnvironmentSpec {
     pub resources: ResourceRequirements,
     /// Warm generic instances kept; 0 keeps none. Ignored below version 3.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
+    #[schemars(range(min = 0))]
     pub poolsize: i64,
     /// Seconds an instance may take to end; absent means [`DEFAULT_TERMINATION_GRACE_SECONDS`], 0 means at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub termination_grace_period: Option<i64>,
     /// Whether an archive is given to the environment without being unpacked.
     #[serde(default, deserialize_with = "null_default")]
@@ -106,6 +110,7 @@ pub struct EnvironmentStatus {
     pub observed_generation: Option<i64>,
     /// `Ready`.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

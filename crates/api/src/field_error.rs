@@ -72,3 +72,49 @@ impl fmt::Display for FieldError {
 }
 
 impl std::error::Error for FieldError {}
+
+/// Collects what is wrong with an object.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    errors: Vec<FieldError>,
+}
+
+impl Found {
+    pub(crate) fn into_errors(self) -> Vec<FieldError> {
+        self.errors
+    }
+
+    pub(crate) fn invalid(&mut self, path: impl Into<String>, value: impl ToString, detail: impl Into<String>) {
+        self.push(Problem::Invalid, path.into(), value.to_string(), detail.into());
+    }
+
+    pub(crate) fn required(&mut self, path: impl Into<String>, detail: impl Into<String>) {
+        self.push(Problem::Required, path.into(), String::new(), detail.into());
+    }
+
+    pub(crate) fn too_long(&mut self, path: impl Into<String>, detail: impl Into<String>) {
+        self.push(Problem::TooLong, path.into(), String::new(), detail.into());
+    }
+
+    pub(crate) fn forbidden(&mut self, path: impl Into<String>, detail: impl Into<String>) {
+        self.push(Problem::Forbidden, path.into(), String::new(), detail.into());
+    }
+
+    pub(crate) fn immutable(&mut self, path: impl Into<String>, value: impl ToString) {
+        self.push(Problem::Immutable, path.into(), value.to_string(), "may not change; create a new object".into());
+    }
+
+    pub(crate) fn not_supported(&mut self, path: impl Into<String>, value: impl ToString, allowed: &[impl AsRef<str>]) {
+        let allowed: Vec<String> = allowed.iter().map(|one| format!("{:?}", one.as_ref())).collect();
+        let detail = format!("supported values: {}", allowed.join(", "));
+        self.push(Problem::NotSupported, path.into(), value.to_string(), detail);
+    }
+
+    pub(crate) fn wrong_type(&mut self, path: impl Into<String>, value: &serde_json::Value, expected: &str) {
+        self.invalid(path, crate::structural::plain(value), format!("must be {expected}"));
+    }
+
+    fn push(&mut self, problem: Problem, path: String, value: String, detail: String) {
+        self.errors.push(FieldError { path, problem, value, detail });
+    }
+}

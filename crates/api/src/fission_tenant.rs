@@ -13,6 +13,7 @@ use crate::wire::null_default;
     group = "fission.io",
     version = "v1",
     kind = "FissionTenant",
+    doc = "A namespace the platform works in. Not namespaced itself.",
     plural = "fissiontenants",
     shortname = "ftenant",
     status = "FissionTenantStatus",

@@ -6,6 +6,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::function_options::{
+    InvocationConfig, ProvisionedConcurrency, StateConfig, StreamingConfig, ToolConfig, VersioningConfig,
+};
 use crate::wire::{Opaque, is_default, null_default};
 
 /// Seconds a request may take when `functionTimeout` is 0.
@@ -25,6 +28,7 @@ pub const DEFAULT_SPECIALIZATION_TIMEOUT_SECONDS: i64 = 120;
     group = "fission.io",
     version = "v1",
     kind = "Function",
+    doc = "Code, the environment it runs in, and how its instances are made, shared and removed.",
     plural = "functions",
     shortname = "fn",
     namespaced,
@@ -33,18 +37,21 @@ pub const DEFAULT_SPECIALIZATION_TIMEOUT_SECONDS: i64 = 120;
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["environment", "package", "InvokeStrategy"]))]
 pub struct FunctionSpec {
     /// Environment the function runs in; its name may be empty for the container executor.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_default")]
     pub environment: EnvironmentReference,
     /// The code and its entry point.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_default")]
     pub package: FunctionPackageRef,
     /// Secrets delivered as files below `/secrets`.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub secrets: Option<Vec<ObjectFileReference>>,
     /// Config maps delivered as files below `/configs`.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub configmaps: Option<Vec<ObjectFileReference>>,
     /// Environment variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,10 +86,29 @@ pub struct FunctionSpec {
     /// Pod template of the container executor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub podspec: Option<Opaque>,
+    /// How long-lived answers are proxied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<StreamingConfig>,
+    /// How the function is offered as a tool to language models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<ToolConfig>,
+    /// Keyed state the function may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateConfig>,
+    /// How asynchronous calls are delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<InvocationConfig>,
+    /// Instances kept specialized before anyone asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned_concurrency: Option<ProvisionedConcurrency>,
+    /// Whether versions are published; absent means not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versioning: Option<VersioningConfig>,
 }
 
 /// The environment of a function or package; always in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["namespace"]))]
 pub struct EnvironmentReference {
     /// Empty, or the namespace of the referring object.
     #[serde(default, deserialize_with = "null_default")]
@@ -97,7 +123,7 @@ pub struct EnvironmentReference {
 #[serde(rename_all = "camelCase")]
 pub struct FunctionPackageRef {
     /// The Package that holds the code.
-    #[serde(rename = "packageref", default)]
+    #[serde(rename = "packageref", default, deserialize_with = "null_default")]
     pub package_ref: PackageRef,
     /// Entry point given to the environment; its meaning is the language's.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
@@ -140,6 +166,7 @@ pub struct InvokeStrategy {
     pub execution_strategy: ExecutionStrategy,
     /// Empty or `execution`.
     #[serde(default, deserialize_with = "null_default")]
+    #[schemars(extend("enum" = ["", "execution"]))]
     pub strategy_type: String,
 }
 
@@ -158,6 +185,7 @@ pub struct ExecutionStrategy {
     pub max_scale: i64,
     /// Deprecated autoscaling target.
     #[serde(rename = "TargetCPUPercent", default, deserialize_with = "null_default")]
+    #[schemars(range(min = 0, max = 100))]
     pub target_cpu_percent: i64,
     /// Seconds a cold start may take.
     #[serde(default, deserialize_with = "null_default")]
@@ -195,8 +223,18 @@ pub struct FunctionStatus {
     /// Generation these conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Provisioned instances aimed at, after clamping.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
+    pub provisioned_target: i64,
+    /// Provisioned instances asked for.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
+    pub provisioned_spec_target: i64,
+    /// Provisioned instances ready.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
+    pub provisioned_ready: i64,
     /// `Ready`, `PackageReady` and others.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -13,6 +13,7 @@ use crate::wire::null_default;
     group = "fission.io",
     version = "v1",
     kind = "FunctionAlias",
+    doc = "A name that points at one version of a function, or splits between two.",
     plural = "functionaliases",
     shortname = "fnalias",
     namespaced,
@@ -34,6 +35,7 @@ pub struct FunctionAliasSpec {
     pub version: String,
     /// The newest version with this code; excludes `version`.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    #[schemars(regex(pattern = r"^sha256:[a-f0-9]{64}$"))]
     pub package_digest: String,
     /// Percent that goes to the primary version; the rest goes to `secondaryVersion`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

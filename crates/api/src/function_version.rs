@@ -14,6 +14,7 @@ use crate::wire::{is_default, null_default};
     group = "fission.io",
     version = "v1",
     kind = "FunctionVersion",
+    doc = "An immutable snapshot of a function.",
     plural = "functionversions",
     shortname = "fnver",
     namespaced,

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::FunctionReference;
-use crate::wire::{Opaque, is_default, null_default};
+use crate::wire::{is_default, null_default};
 
 /// What a user declares of a route.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,7 @@ use crate::wire::{Opaque, is_default, null_default};
     group = "fission.io",
     version = "v1",
     kind = "HTTPTrigger",
+    doc = "Which requests reach which function.",
     plural = "httptriggers",
     namespaced,
     status = "HTTPTriggerStatus",
@@ -38,6 +39,7 @@ pub struct HTTPTriggerSpec {
     pub keep_prefix: bool,
     /// Methods to match; empty together with `method` matches nothing.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub methods: Vec<String>,
     /// Deprecated single method, merged into `methods`.
     #[serde(default, deserialize_with = "null_default")]
@@ -52,9 +54,10 @@ pub struct HTTPTriggerSpec {
     pub ingress_config: IngressConfig,
     /// Ingress or Gateway route to create.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub route_config: Option<Opaque>,
+    pub route_config: Option<RouteConfig>,
     /// Empty or `async`.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("enum" = ["", "async"]))]
     pub invocation_mode: String,
     /// CORS answered by the router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,21 +81,78 @@ pub struct IngressConfig {
     pub tls: String,
 }
 
+/// The Ingress or Gateway route made for a trigger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteConfig {
+    /// `ingress` or `gateway`.
+    #[schemars(extend("enum" = ["ingress", "gateway"]))]
+    pub provider: String,
+    /// Hosts; empty for any.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub hostnames: Vec<String>,
+    /// Absolute path; `/` when empty.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Copied onto the generated object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// TLS Secret name; not with `gateway`.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub tls: String,
+    /// Required with `gateway`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayConfig>,
+}
+
+/// Where a Gateway route is attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayConfig {
+    /// The Gateways; at least one.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub parent_refs: Vec<ParentRef>,
+}
+
+/// A Gateway a route is attached to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentRef {
+    /// The Gateway's name.
+    pub name: String,
+    /// The Gateway's namespace; the route's when empty.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// One listener of it.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub section_name: String,
+    /// One port of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+}
+
 /// Cross-origin rules of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CorsConfig {
     /// Origins allowed; `*` for any; empty allows none.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub allow_origins: Vec<String>,
     /// Methods allowed; the trigger's own when empty.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub allow_methods: Vec<String>,
     /// Request headers allowed.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub allow_headers: Vec<String>,
     /// Response headers scripts may read.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub expose_headers: Vec<String>,
     /// Whether credentials may be sent; not with `*`.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
@@ -111,6 +171,7 @@ pub struct HTTPTriggerStatus {
     pub observed_generation: Option<i64>,
     /// `RouteAdmitted` and `Ready`.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -1,11 +1,12 @@
 //! The one table of kinds. Adding a kind is a file and a row here.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::field_error::{FieldError, Problem};
+use crate::crd::{finish, schema};
+use crate::field_error::{FieldError, Found, Problem};
+use crate::rules::{self, Rules};
+use crate::structural::{apply_defaults, check, prune};
 
 /// What the platform knows of a kind without knowing its type.
 pub struct KindInfo {
@@ -23,9 +24,10 @@ pub struct KindInfo {
     pub has_status: bool,
     /// The CustomResourceDefinition, generated from the Rust type.
     pub crd: fn() -> CustomResourceDefinition,
-    /// Writes the defaults the API server stores on create and update.
+    /// Writes the defaults the API server stores on create and update. Prune first.
     pub default: fn(&mut Value),
-    /// Everything wrong with an object; `old` is the stored one on update.
+    /// Everything wrong with an object; `old` is the stored one on update. Checks the schema first; an object that
+    /// contradicts it is not looked at further. The API server, the webhook and the command line all call this.
     pub validate: fn(new: &Value, old: Option<&Value>) -> Vec<FieldError>,
 }
 
@@ -57,6 +59,14 @@ pub static KINDS: &[KindInfo] = &[
     },
 ];
 
+impl KindInfo {
+    /// The structural schema of the kind's only version.
+    pub fn schema(&self) -> &'static Value {
+        static EMPTY: Value = Value::Null;
+        schema(self.kind).unwrap_or(&EMPTY)
+    }
+}
+
 /// The kind of this name, as written in manifests.
 pub fn kind(kind: &str) -> Option<&'static KindInfo> {
     KINDS.iter().find(|info| info.kind == kind)
@@ -67,7 +77,7 @@ pub fn by_plural(plural: &str) -> Option<&'static KindInfo> {
     KINDS.iter().find(|info| info.plural == plural)
 }
 
-const fn row<K: CustomResourceExt + DeserializeOwned>(
+const fn row<K: Rules>(
     kind: &'static str,
     plural: &'static str,
     singular: &'static str,
@@ -80,26 +90,53 @@ const fn row<K: CustomResourceExt + DeserializeOwned>(
         short_names,
         namespaced: true,
         has_status: true,
-        crd: K::crd,
-        default: |_| {},
+        crd: crd::<K>,
+        default: default::<K>,
         validate: validate::<K>,
     }
 }
 
-fn validate<K: DeserializeOwned>(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-    match serde_path_to_error::deserialize::<_, K>(new) {
-        Ok(_) => Vec::new(),
-        Err(error) => {
-            let path = match error.path().to_string() {
-                root if root == "." => String::new(),
-                path => path,
-            };
-            vec![FieldError {
-                path,
-                problem: Problem::Invalid,
-                value: String::new(),
-                detail: error.into_inner().to_string(),
-            }]
-        }
+fn crd<K: Rules>() -> CustomResourceDefinition {
+    finish(K::crd(), K::DEFAULTS)
+}
+
+fn default<K: Rules>(object: &mut Value) {
+    if let Some(schema) = schema(K::KIND) {
+        apply_defaults(object, schema);
+    }
+    K::fill(object);
+}
+
+fn validate<K: Rules>(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let Some(schema) = schema(K::KIND) else { return Vec::new() };
+    let errors = check(new, schema);
+    if !errors.is_empty() {
+        return errors;
+    }
+    let mut cleaned = new.clone();
+    prune(&mut cleaned, schema);
+    let object: K = match serde_path_to_error::deserialize(cleaned) {
+        Ok(object) => object,
+        Err(error) => return vec![unreadable(error)],
+    };
+    // A stored object that no longer parses must not keep its owner from replacing it.
+    let old: Option<K> = old.and_then(|old| serde_json::from_value(old.clone()).ok());
+    let mut found = Found::default();
+    rules::check_name(object.meta(), K::NAME, &mut found);
+    K::check(&object, old.as_ref(), &mut found);
+    found.into_errors()
+}
+
+fn unreadable(error: serde_path_to_error::Error<serde_json::Error>) -> FieldError {
+    let path = error.path().to_string();
+    FieldError {
+        path: if path == "." { String::new() } else { path },
+        problem: Problem::Invalid,
+        value: String::new(),
+        detail: error.into_inner().to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "kinds_tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@ use crate::wire::null_default;
     group = "fission.io",
     version = "v1",
     kind = "KubernetesWatchTrigger",
+    doc = "A function called when Kubernetes objects change.",
     plural = "kuberneteswatchtriggers",
     namespaced,
     status = "KubernetesWatchTriggerStatus",

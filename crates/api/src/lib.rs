@@ -12,10 +12,13 @@ pub mod canary_config;
 mod env_var;
 pub mod environment;
 pub mod field_error;
+pub mod crd;
 pub mod fission_tenant;
 pub mod function;
 pub mod function_alias;
+pub mod function_options;
 pub mod function_version;
+pub mod go_duration;
 pub mod http_trigger;
 pub mod kinds;
 pub mod kubernetes_watch_trigger;
@@ -23,6 +26,8 @@ pub mod labels;
 pub mod message_queue_trigger;
 pub mod package;
 mod reference;
+mod rules;
+pub mod structural;
 pub mod time_trigger;
 mod wire;
 pub mod workflow;
@@ -38,13 +43,13 @@ pub use function::{
 };
 pub use function_alias::{FunctionAlias, FunctionAliasSpec, FunctionAliasStatus};
 pub use function_version::{FunctionVersion, FunctionVersionSpec};
-pub use http_trigger::{CorsConfig, HTTPTrigger, HTTPTriggerSpec, HTTPTriggerStatus, IngressConfig};
+pub use http_trigger::{CorsConfig, HTTPTrigger, HTTPTriggerSpec, HTTPTriggerStatus, IngressConfig, RouteConfig};
 pub use kinds::{KINDS, KindInfo, by_plural, kind};
 pub use kubernetes_watch_trigger::{
     KubernetesWatchTrigger, KubernetesWatchTriggerSpec, KubernetesWatchTriggerStatus,
 };
 pub use message_queue_trigger::{MessageQueueTrigger, MessageQueueTriggerSpec, MessageQueueTriggerStatus};
-pub use package::{Archive, BuildStatus, Checksum, Package, PackageSpec, PackageStatus};
+pub use package::{Archive, BuildStatus, Checksum, OciArchive, Package, PackageSpec, PackageStatus};
 pub use reference::{FunctionReference, FunctionReferenceType};
 pub use time_trigger::{TimeTrigger, TimeTriggerSpec, TimeTriggerStatus};
 pub use wire::{AnyJson, Opaque};

@@ -16,6 +16,7 @@ use crate::wire::{Opaque, null_default};
     group = "fission.io",
     version = "v1",
     kind = "MessageQueueTrigger",
+    doc = "A function called for each message of a topic.",
     plural = "messagequeuetriggers",
     namespaced,
     status = "MessageQueueTriggerStatus",

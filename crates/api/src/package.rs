@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::function::EnvironmentReference;
-use crate::wire::{Opaque, is_default, null_default};
+use crate::wire::{is_default, null_default};
 
 /// What a user declares of a package.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,7 @@ use crate::wire::{Opaque, is_default, null_default};
     group = "fission.io",
     version = "v1",
     kind = "Package",
+    doc = "Source or deployable code, and the state of its build.",
     plural = "packages",
     shortname = "pkg",
     namespaced,
@@ -23,9 +24,10 @@ use crate::wire::{Opaque, is_default, null_default};
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["environment"]))]
 pub struct PackageSpec {
     /// Whose builder builds it and whose instances run it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_default")]
     pub environment: EnvironmentReference,
     /// Input of the builder.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
@@ -43,10 +45,11 @@ pub struct PackageSpec {
 pub struct Archive {
     /// Informational: empty, `literal`, `url` or `oci`.
     #[serde(rename = "type", default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("enum" = ["", "literal", "url", "oci"]))]
     pub kind: String,
     /// The bytes themselves, at most [`crate::MAX_LITERAL_BYTES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "byte"))]
     pub literal: Option<ByteString>,
     /// Where to download it from.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
@@ -56,7 +59,34 @@ pub struct Archive {
     pub checksum: Checksum,
     /// An image that holds the code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oci: Option<Opaque>,
+    pub oci: Option<OciArchive>,
+}
+
+/// An image that holds code.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OciArchive {
+    /// The image, optionally pinned with `@sha256:...`.
+    #[schemars(length(min = 1))]
+    pub image: String,
+    /// Pins the image; not together with a digest in `image`.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    #[schemars(regex(pattern = r"^sha256:[a-f0-9]{64}$"))]
+    pub digest: String,
+    /// Directory inside the image; the root when empty.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub sub_path: String,
+    /// Secrets to pull the image with.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<PullSecret>,
+}
+
+/// A pull secret by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PullSecret {
+    /// The secret, in the package's namespace.
+    #[serde(default, deserialize_with = "null_default")]
+    pub name: String,
 }
 
 /// Digest of an archive.
@@ -108,6 +138,7 @@ pub struct PackageStatus {
     pub last_update_timestamp: Option<Time>,
     /// `BuildSucceeded` and `Ready`.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -19,6 +19,7 @@ pub const DEFAULT_SUBPATH: &str = "/";
     group = "fission.io",
     version = "v1",
     kind = "TimeTrigger",
+    doc = "A function called on a schedule.",
     plural = "timetriggers",
     namespaced,
     status = "TimeTriggerStatus",

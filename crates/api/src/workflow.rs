@@ -24,6 +24,7 @@ pub const MAX_BRANCHES: usize = 10;
     group = "fission.io",
     version = "v1",
     kind = "Workflow",
+    doc = "Functions composed as a state machine.",
     plural = "workflows",
     shortname = "wf",
     namespaced,

@@ -16,6 +16,7 @@ pub const MAX_INPUT_BYTES: usize = 256 * 1024;
     group = "fission.io",
     version = "v1",
     kind = "WorkflowRun",
+    doc = "One execution of a workflow.",
     plural = "workflowruns",
     shortname = "wfr",
     namespaced,
