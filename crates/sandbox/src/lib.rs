@@ -1,1 +1,34 @@
-//! Backend: processes in Linux sandboxes.
+//! Backend: functions as sandboxed processes on this Linux machine.
+//!
+//! [`SandboxBackend`] makes instances through the [`launcher`], a process of its own that isolates and starts them; it
+//! places code where an instance sees it, and speaks the specialize protocol with the server inside. [`Feature`] lists
+//! what isolates an instance; which of it was applied is reported for each, never assumed.
+//!
+//! This crate decides nothing: which instances there are, for whom and how long, is the executor's. It knows no routes
+//! and no storage, and API objects only as values it is handed.
+//!
+//! Start reading in [`backend`]; then [`launcher`] and its `init`, the first process of an instance, top to bottom.
+//!
+//! Invariants:
+//! * nothing survives the platform: the launcher ends when its socket closes, and instances end with the launcher;
+//! * every isolation feature listed for an instance was applied to it without error, or it was not started;
+//! * an instance can write to nothing of the host's but the directory of its socket;
+//! * an instance that was told to end is never reported as having ended by itself.
+
+pub mod backend;
+mod code;
+mod control;
+mod http;
+mod instance;
+mod isolation;
+pub mod launcher;
+mod layout;
+mod output;
+mod protocol;
+mod request;
+mod resources;
+mod sys;
+
+pub use backend::{Options, RuntimeSource, SandboxBackend, SandboxError};
+pub use isolation::{Feature, FeatureReport, IsolationReport};
+pub use protocol::Limits;

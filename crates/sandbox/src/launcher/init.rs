@@ -1,0 +1,248 @@
+//! The first process of an instance (process 1 of its namespace): applies the isolation, starts the server in a second
+//! process, reaps what the server leaves behind and reports how it ended. When it dies the kernel ends all the others.
+
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::Command;
+
+use rustix::fs::Mode;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus};
+
+use super::{privileges, root};
+use crate::isolation::Feature;
+use crate::protocol::{Ended, Failure, Progress, Spawn};
+use crate::sys::{self, Copy, SingleThreaded, namespace};
+
+/// User and group an instance sees itself as, where it has a user namespace.
+pub(crate) const INSIDE_ID: u32 = 1000;
+
+/// Everything the first process needs, made by the launcher before it exists.
+pub(super) struct Start<'a> {
+    pub(super) spawn: &'a Spawn,
+    /// What is applied. Every step of these must succeed.
+    pub(super) features: &'a [Feature],
+    /// Whether the launcher has the rights of root.
+    pub(super) privileged: bool,
+    /// User and group of the launcher on the host.
+    pub(super) host: (u32, u32),
+    /// Whether processes are limited per user, because no cgroup counts them.
+    pub(super) count_processes: bool,
+    /// Opened cgroup files; writing `0` to one moves the writer in.
+    pub(super) joins: &'a [File],
+    pub(super) stdout: &'a OwnedFd,
+    pub(super) stderr: &'a OwnedFd,
+    /// Where [`Progress`] is written to.
+    pub(super) report: &'a OwnedFd,
+    /// Do everything but start the program.
+    pub(super) only_try: bool,
+    pub(super) single: &'a SingleThreaded,
+}
+
+impl Start<'_> {
+    fn has(&self, feature: Feature) -> bool {
+        self.features.contains(&feature)
+    }
+
+    /// Namespaces of the first process. Root makes the user namespace last, for the server alone: until then paths only
+    /// root may enter can be shown, and the server has no rights over the namespaces around it.
+    pub(super) fn namespaces(&self) -> u64 {
+        let mut flags = 0;
+        for (feature, flag) in [
+            (Feature::Pid, namespace::PID),
+            (Feature::Mount, namespace::MOUNT),
+            (Feature::Ipc, namespace::IPC),
+            (Feature::Uts, namespace::UTS),
+        ] {
+            if self.has(feature) {
+                flags |= flag;
+            }
+        }
+        if self.has(Feature::User) && !self.privileged { flags | namespace::USER } else { flags }
+    }
+}
+
+/// Runs the first process.
+pub(super) fn run(start: &Start<'_>) -> ! {
+    let outcome = catch_unwind(AssertUnwindSafe(|| first_process(start)));
+    let failure = match outcome {
+        Ok(Err(failure)) => failure,
+        Ok(Ok(never)) => match never {},
+        Err(_) => Failure { feature: None, why: "its first process panicked".to_owned() },
+    };
+    tell(start.report, &Progress::Failed(failure));
+    sys::exit_now(1)
+}
+
+fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| Failure::fatal("tying the instance to the launcher", e))?;
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    if start.privileged {
+        rustix::thread::set_thread_groups(&[]).map_err(|e| Failure::fatal("dropping groups", e))?;
+    } else if start.has(Feature::User) {
+        map_own_user(start.host)?;
+    }
+    for mut join in start.joins {
+        join.write_all(b"0").map_err(|e| Failure::of(Feature::MemoryLimit, "entering its cgroup", e))?;
+    }
+    if start.has(Feature::Uts) {
+        rustix::system::sethostname(start.spawn.hostname.as_bytes())
+            .map_err(|e| Failure::of(Feature::Uts, "setting the host name", e))?;
+    }
+    if start.has(Feature::PrivateFiles) {
+        root::enter(&start.spawn.tree, start.has(Feature::Proc))?;
+    }
+    let null = File::open("/dev/null").map_err(|e| Failure::fatal("opening /dev/null", e))?;
+    rustix::stdio::dup2_stdin(&null).map_err(|e| Failure::fatal("setting standard input", e))?;
+    rustix::stdio::dup2_stdout(start.stdout).map_err(|e| Failure::fatal("setting standard output", e))?;
+    rustix::stdio::dup2_stderr(start.stderr).map_err(|e| Failure::fatal("setting standard error", e))?;
+    start_server(start)
+}
+
+/// Starts the second process and watches over it until it ends.
+fn start_server(start: &Start<'_>) -> Result<Infallible, Failure> {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::fatal("making a pipe", e));
+    let (mapped, tell_mapped) = pipe()?;
+    // Closed by the kernel when the program starts; a message in it means that it did not.
+    let (outcome, tell_outcome) = pipe()?;
+    let own_user = start.has(Feature::User) && start.privileged;
+    let flags = if own_user { namespace::USER } else { 0 };
+    match sys::copy(start.single, flags).map_err(|e| Failure::of(Feature::User, "starting the server's process", e))? {
+        Copy::Child => {
+            drop((tell_mapped, outcome));
+            let failure = match catch_unwind(AssertUnwindSafe(|| server(start, mapped))) {
+                Ok(Ok(())) => sys::exit_now(0),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure { feature: None, why: "its server's process panicked".to_owned() },
+            };
+            tell(&tell_outcome, &Progress::Failed(failure));
+            sys::exit_now(127)
+        }
+        Copy::Parent { pid, .. } => {
+            drop((tell_outcome, mapped));
+            if own_user {
+                map_user(pid, start.spawn.owner)?;
+                become_user(start.spawn.owner)?;
+            }
+            drop(tell_mapped);
+            let mut message = Vec::new();
+            // Ends when the program started, or with the message of why not.
+            File::from(outcome).read_to_end(&mut message).map_err(|e| Failure::fatal("waiting for the start", e))?;
+            if let Ok(Progress::Failed(failure)) = serde_json::from_slice(&message) {
+                return Err(failure);
+            }
+            watch_over(start, pid)
+        }
+    }
+}
+
+/// Gives up this process's own rights, says that the server runs, and waits for its end.
+fn watch_over(start: &Start<'_>, server: Pid) -> Result<Infallible, Failure> {
+    if start.has(Feature::NoCapabilities) {
+        privileges::drop_capabilities()?;
+    }
+    // A change of user clears it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| Failure::fatal("tying the instance to the launcher", e))?;
+    if !tell(start.report, &Progress::Started) {
+        // The launcher ended before the line above could tie this process to it.
+        sys::exit_now(1);
+    }
+    sys::close_all_but(start.report.as_fd());
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == server => {
+                // Without a process namespace this is what ends the server's own children.
+                let _ = rustix::process::kill_process_group(server, Signal::KILL);
+                tell(start.report, &Progress::Ended(ended(status)));
+                sys::exit_now(0);
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Failure::fatal("waiting for the server", error)),
+        }
+    }
+}
+
+fn ended(status: WaitStatus) -> Ended {
+    match status.terminating_signal() {
+        Some(signal) => Ended::Signal(signal),
+        None => Ended::Code(status.exit_status().unwrap_or(0)),
+    }
+}
+
+/// The second process: becomes its user, gives up all rights and becomes the program.
+fn server(start: &Start<'_>, mapped: OwnedFd) -> Result<(), Failure> {
+    if start.privileged {
+        // Ends when the first process has written the user map and closed its end.
+        File::from(mapped)
+            .read_to_end(&mut Vec::new())
+            .map_err(|e| Failure::of(Feature::User, "waiting for the user map", e))?;
+        become_user(if start.has(Feature::User) { INSIDE_ID } else { start.spawn.owner })?;
+    }
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| Failure::fatal("tying the server to its first process", e))?;
+    rustix::process::setsid().map_err(|e| Failure::fatal("starting a session", e))?;
+    privileges::limit_process(&start.spawn.limits, start.count_processes)?;
+    if start.has(Feature::NoCapabilities) {
+        privileges::drop_capabilities()?;
+    }
+    if start.has(Feature::NoNewPrivs) {
+        privileges::no_new_privileges()?;
+    }
+    if start.only_try {
+        return Ok(());
+    }
+    rustix::process::chdir(&start.spawn.cwd)
+        .map_err(|e| Failure::fatal(format!("entering {}", start.spawn.cwd.display()), e))?;
+    let [program, arguments @ ..] = start.spawn.argv.as_slice() else {
+        return Err(Failure { feature: None, why: "no program is given".to_owned() });
+    };
+    sys::default_group_signals();
+    let env = start.spawn.env.iter().map(|(name, value)| (name, value));
+    let error = Command::new(program).args(arguments).env_clear().envs(env).exec();
+    Err(Failure::fatal(format!("starting {program}"), error))
+}
+
+fn become_user(id: u32) -> Result<(), Failure> {
+    let failed = |e: rustix::io::Errno| Failure::of(Feature::User, format!("becoming user {id}"), e);
+    let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(failed)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(failed)
+}
+
+/// Maps the server's user namespace to one host user; done by its parent, which still has the right to.
+fn map_user(server: Pid, owner: u32) -> Result<(), Failure> {
+    for file in ["uid_map", "gid_map"] {
+        let path = format!("/proc/{}/{file}", server.as_raw_pid());
+        fs::write(&path, format!("{INSIDE_ID} {owner} 1"))
+            .map_err(|e| Failure::of(Feature::User, format!("writing {file}"), e))?;
+    }
+    Ok(())
+}
+
+/// Without root a process may map only its own user, and only after giving up the right to change groups.
+fn map_own_user((uid, gid): (u32, u32)) -> Result<(), Failure> {
+    let maps = [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("{INSIDE_ID} {uid} 1")),
+        ("gid_map", format!("{INSIDE_ID} {gid} 1")),
+    ];
+    for (file, content) in maps {
+        fs::write(Path::new("/proc/self").join(file), content)
+            .map_err(|e| Failure::of(Feature::User, format!("writing {file}"), e))?;
+    }
+    Ok(())
+}
+
+/// Writes one line; says whether anyone is there to read it.
+fn tell(report: &OwnedFd, progress: &Progress) -> bool {
+    let Ok(mut line) = serde_json::to_vec(progress) else { return false };
+    line.push(b'\n');
+    rustix::io::write(report, &line).is_ok()
+}

@@ -1,0 +1,60 @@
+//! Gives up every right an instance must not have. Runs in the server's process just before its program starts.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
+
+use crate::isolation::Feature;
+use crate::protocol::{Failure, Limits};
+
+/// Capability numbers fit a 64-bit set; the kernel refuses those it does not know.
+const CAPABILITY_NUMBERS: u32 = 64;
+
+/// Drops all capabilities, for good.
+pub(super) fn drop_capabilities() -> Result<(), Failure> {
+    let failed = |doing: &str, error: rustix::io::Errno| Failure::of(Feature::NoCapabilities, doing, error);
+    for number in 0..CAPABILITY_NUMBERS {
+        // Without the right to change the bounding set it cannot be emptied; with no-new-privileges and empty sets it
+        // gives nothing, so the check below is what counts.
+        if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)).is_err() {
+            break;
+        }
+    }
+    // Kernels without ambient capabilities have none to clear.
+    let _ = clear_ambient_capability_set();
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets).map_err(|e| failed("dropping capabilities", e))?;
+    let left = capabilities(None).map_err(|e| failed("reading capabilities", e))?;
+    if left.permitted.is_empty() && left.effective.is_empty() && left.inheritable.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::of(Feature::NoCapabilities, "dropping capabilities", io::Error::other("some are left")))
+    }
+}
+
+/// Makes set-user-id programs and file capabilities give nothing.
+pub(super) fn no_new_privileges() -> Result<(), Failure> {
+    set_no_new_privs(true).map_err(|e| Failure::of(Feature::NoNewPrivs, "setting no-new-privileges", e))
+}
+
+/// Limits of one process. `count_processes`: limit processes here, because no cgroup does.
+pub(super) fn limit_process(limits: &Limits, count_processes: bool) -> Result<(), Failure> {
+    limit(Resource::Core, 0).map_err(|e| Failure::fatal("forbidding core dumps", e))?;
+    limit(Resource::Nofile, limits.open_files).map_err(|e| Failure::fatal("limiting open files", e))?;
+    if count_processes {
+        limit(Resource::Nproc, limits.pids.into())
+            .map_err(|e| Failure::of(Feature::PidsLimit, "limiting processes", e))?;
+    }
+    Ok(())
+}
+
+/// Never raises what the host limits already.
+fn limit(resource: Resource, value: u64) -> Result<(), rustix::io::Errno> {
+    let value = getrlimit(resource).maximum.map_or(value, |maximum| maximum.min(value));
+    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+}

@@ -1,0 +1,252 @@
+//! Starting one instance, and finding out at the start which isolation works here.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::cgroup::{Cgroups, Group};
+use super::init::{self, Start};
+
+use crate::isolation::{Feature, FeatureReport, IsolationReport};
+use crate::protocol::{Bind, Failure, Limits, Progress, Spawn, Tree};
+use crate::sys::{self, Copy, SingleThreaded, namespace};
+
+/// Rights the platform needs to run instances as other users without a user namespace around everything.
+const ROOT_RIGHTS: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::CHOWN)
+    .union(CapabilitySet::DAC_OVERRIDE);
+
+/// Since this version Linux counts the processes of a user per user namespace, so that a limit on them is the
+/// instance's own and not shared with everything else the platform's user runs.
+const COUNTS_PER_NAMESPACE: (u32, u32) = (5, 14);
+
+/// What this launcher can do.
+pub(super) struct Abilities {
+    single: SingleThreaded,
+    cgroups: Cgroups,
+    report: IsolationReport,
+    host: (u32, u32),
+    count_processes: bool,
+}
+
+/// A started instance.
+pub(super) struct Started {
+    /// Its first process.
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    /// Lines of [`Progress`].
+    pub(super) report: OwnedFd,
+    pub(super) group: Group,
+    /// What isolates it once it says that it runs.
+    pub(super) isolation: Vec<Feature>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Abilities {
+    /// Tries everything out.
+    pub(super) fn find(single: SingleThreaded) -> io::Result<Self> {
+        let rights = capabilities(None)?.effective;
+        let privileged = rustix::process::geteuid().is_root() && rights.contains(ROOT_RIGHTS);
+        let features = Feature::ALL.map(|feature| FeatureReport { feature, missing: None }).to_vec();
+        let (cgroups, missing) = Cgroups::detect();
+        cgroups.remove_stale();
+        let mut abilities = Self {
+            single,
+            cgroups,
+            report: IsolationReport { privileged, features },
+            host: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+            count_processes: false,
+        };
+        abilities.try_namespaces();
+        for (feature, why) in missing {
+            abilities.cgroup_missing(feature, &why);
+        }
+        abilities.try_together();
+        Ok(abilities)
+    }
+
+    pub(super) fn report(&self) -> &IsolationReport {
+        &self.report
+    }
+
+    /// Starts an instance. Returns before it runs: its [`Progress`] tells.
+    pub(super) fn start(
+        &self,
+        spawn: &Spawn,
+        stdout: &OwnedFd,
+        stderr: &OwnedFd,
+        only_try: bool,
+    ) -> io::Result<Started> {
+        let (report, tell) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (group, limited, notes) = self.cgroups.create(spawn.id, &spawn.limits);
+        let by_cgroup = |feature: &Feature| {
+            matches!(feature, Feature::MemoryLimit | Feature::CpuLimit)
+                || (*feature == Feature::PidsLimit && !self.count_processes)
+        };
+        let isolation: Vec<Feature> = Feature::ALL
+            .into_iter()
+            .filter(|feature| self.report.has(*feature))
+            .filter(|feature| !by_cgroup(feature) || limited.contains(feature))
+            .collect();
+        let start = Start {
+            spawn,
+            features: &isolation,
+            privileged: self.report.privileged,
+            host: self.host,
+            count_processes: self.count_processes,
+            joins: &group.joins,
+            stdout,
+            stderr,
+            report: &tell,
+            only_try,
+            single: &self.single,
+        };
+        match sys::copy(&self.single, start.namespaces()) {
+            Ok(Copy::Child) => init::run(&start),
+            Ok(Copy::Parent { pid, pidfd }) => Ok(Started { pid, pidfd, report, group, isolation, notes }),
+            Err(error) => {
+                let mut group = group;
+                group.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn remove(&mut self, feature: Feature, why: &str) {
+        self.report.remove(feature, why);
+        let dependents: &[Feature] = match feature {
+            Feature::Mount => &[Feature::PrivateFiles],
+            Feature::Pid | Feature::PrivateFiles => &[Feature::Proc],
+            _ => &[],
+        };
+        for dependent in dependents {
+            self.remove(*dependent, &format!("needs {}: {why}", feature.word()));
+        }
+        // Root maps the server's user through the /proc of the instance's own process namespace.
+        if feature == Feature::Proc && self.report.privileged {
+            self.report.remove(Feature::User, &format!("needs {}: {why}", feature.word()));
+        }
+    }
+
+    /// Makes each namespace alone, so that the report names the one that is forbidden.
+    fn try_namespaces(&mut self) {
+        let user = if self.report.privileged { 0 } else { namespace::USER };
+        for (feature, flag) in [
+            (Feature::User, namespace::USER),
+            (Feature::Pid, namespace::PID | user),
+            (Feature::Mount, namespace::MOUNT | user),
+            (Feature::Ipc, namespace::IPC | user),
+            (Feature::Uts, namespace::UTS | user),
+        ] {
+            match sys::copy(&self.single, flag) {
+                Ok(Copy::Child) => sys::exit_now(0),
+                Ok(Copy::Parent { pidfd, .. }) => reap(&pidfd),
+                Err(error) => self.remove(feature, &format!("the kernel refuses the namespace: {error}{}", hint())),
+            }
+        }
+    }
+
+    /// A limit no cgroup can keep. Processes can be counted without.
+    fn cgroup_missing(&mut self, feature: Feature, why: &str) {
+        if feature == Feature::PidsLimit && self.report.has(Feature::User) && kernel() >= COUNTS_PER_NAMESPACE {
+            self.count_processes = true;
+        } else {
+            self.remove(feature, &format!("not limited: {why}"));
+        }
+    }
+
+    /// Starts an instance of nothing again and again, leaving out what fails, until one comes up.
+    fn try_together(&mut self) {
+        for _ in Feature::ALL {
+            let Err(failure) = self.try_once() else { return };
+            match failure.feature {
+                Some(feature) if self.report.has(feature) => {
+                    self.remove(feature, &format!("{}{}", failure.why, hint()));
+                }
+                _ => break,
+            }
+        }
+        if let Err(failure) = self.try_once() {
+            for feature in Feature::ALL {
+                self.report.remove(feature, &failure.why);
+            }
+        }
+    }
+
+    fn try_once(&self) -> Result<(), Failure> {
+        let null = fs::OpenOptions::new().write(true).open("/dev/null").map_err(|e| Failure::fatal("/dev/null", e))?;
+        let null = OwnedFd::from(null);
+        let mut started = self
+            .start(&nothing(), &null, &null, true)
+            .map_err(|e| Failure::of(Feature::User, "starting an instance", e))?;
+        let mut lines = String::new();
+        io::Read::read_to_string(&mut fs::File::from(started.report), &mut lines)
+            .map_err(|e| Failure::fatal("trying the isolation out", e))?;
+        reap(&started.pidfd);
+        started.group.remove();
+        let failed = lines.lines().find_map(|line| match serde_json::from_str(line) {
+            Ok(Progress::Failed(failure)) => Some(failure),
+            _ => None,
+        });
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// An instance that is like any other but starts no program.
+fn nothing() -> Spawn {
+    let bind = |path: &str, directory| Bind { source: path.into(), target: path.into(), directory };
+    Spawn {
+        id: 0,
+        argv: Vec::new(),
+        env: Vec::new(),
+        cwd: PathBuf::from("/"),
+        hostname: "try".to_owned(),
+        tree: Tree {
+            mount_point: PathBuf::from("/tmp"),
+            read_only: vec![bind("/usr", true)],
+            devices: vec![bind("/dev/null", false)],
+            memory: vec![(PathBuf::from("/tmp"), 1 << 20)],
+            ..Tree::default()
+        },
+        owner: crate::instance::FIRST_OWNER,
+        limits: Limits { memory: 64 << 20, pids: 64, cpu_millis: Some(1000), open_files: 64 },
+    }
+}
+
+/// Waits for a process that is about to end.
+pub(super) fn reap(pidfd: &OwnedFd) {
+    while let Err(rustix::io::Errno::INTR) =
+        rustix::process::waitid(WaitId::PidFd(std::os::fd::AsFd::as_fd(pidfd)), WaitIdOptions::EXITED)
+    {}
+}
+
+/// A known reason for a refusal, as a clause to add to its message.
+fn hint() -> &'static str {
+    let forbids = |path: &str, value: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
+    if forbids("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        " (AppArmor keeps user namespaces from ordinary users: run as root, or set \
+         kernel.apparmor_restrict_unprivileged_userns=0)"
+    } else if forbids("/proc/sys/user/max_user_namespaces", "0") {
+        " (user namespaces are switched off: set user.max_user_namespaces)"
+    } else if forbids("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        " (user namespaces are kept from ordinary users: run as root, or set kernel.unprivileged_userns_clone=1)"
+    } else {
+        ""
+    }
+}
+
+/// Major and minor version of the running kernel.
+fn kernel() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}

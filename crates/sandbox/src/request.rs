@@ -1,0 +1,105 @@
+//! What is read from API objects to start an instance and to load a function.
+
+use bytes::Bytes;
+use fission_api::{Environment, Function, Opaque};
+use fission_executor::backend::Load;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Variables every instance has. They come first, so that an environment or the user may change them.
+const VARIABLES: [(&str, &str); 5] = [
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("LANG", "C.UTF-8"),
+    ("HOME", "/tmp"),
+    ("TMPDIR", "/tmp"),
+    // The code is read-only.
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+];
+
+/// `namespace/name` of an environment.
+pub(crate) fn name_of(environment: &Environment) -> String {
+    let meta = &environment.metadata;
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
+/// The resources that count: the function's when the instance is made for one and it declares any.
+pub(crate) fn resources<'a>(environment: &'a Environment, function: Option<&'a Function>) -> &'a ResourceRequirements {
+    function
+        .map(|function| &function.spec.resources)
+        .filter(|resources| resources.limits.is_some() || resources.requests.is_some())
+        .unwrap_or(&environment.spec.resources)
+}
+
+/// The environment variables of an instance: ours, the runtime's, the environment's, the function's where the instance
+/// is made for one; a later one wins. An error names the variable that cannot be had.
+pub(crate) fn variables(
+    runtime: &[(String, String)],
+    environment: &Environment,
+    function: Option<&Function>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut all: Vec<(String, String)> =
+        VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut set = |name: &str, value: &str| {
+        all.retain(|(known, _)| known != name);
+        all.push((name.to_owned(), value.to_owned()));
+    };
+    for (name, value) in runtime {
+        set(name, value);
+    }
+    let declared = &environment.spec.runtime;
+    let pod = declared.podspec.as_ref().and_then(|Opaque(pod)| pod.get("containers")?.as_array()?.first());
+    let container = declared.container.as_ref().map(|Opaque(container)| container);
+    for list in [pod.and_then(Value::as_object), container].into_iter().flatten().filter_map(|c| c.get("env")) {
+        for entry in list.as_array().into_iter().flatten() {
+            let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
+            check(name, entry.get("valueFrom").is_some_and(|from| !from.is_null()))?;
+            set(name, entry.get("value").and_then(Value::as_str).unwrap_or_default());
+        }
+    }
+    for entry in function.and_then(|function| function.spec.env.as_ref()).into_iter().flatten() {
+        check(&entry.name, entry.value_from.is_some())?;
+        set(&entry.name, entry.value.as_deref().unwrap_or_default());
+    }
+    Ok(all)
+}
+
+fn check(name: &str, value_from: bool) -> Result<(), String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(format!("{name:?} is not the name of an environment variable"));
+    }
+    if value_from {
+        let why = "takes its value from elsewhere (valueFrom), which this machine cannot give it; set `value` instead";
+        return Err(format!("environment variable {name} {why}"));
+    }
+    Ok(())
+}
+
+/// Body of `/v2/specialize`.
+#[derive(Serialize)]
+struct Specialize<'a> {
+    filepath: &'a str,
+    #[serde(rename = "functionName")]
+    function_name: &'a str,
+    url: &'a str,
+    #[serde(rename = "FunctionMetadata")]
+    metadata: &'a k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    #[serde(rename = "envVersion")]
+    version: i64,
+}
+
+/// Body of `/v2/specialize`. `filepath`: where the instance sees the code.
+pub(crate) fn specialize_body(load: &Load, filepath: &str) -> Result<Bytes, serde_json::Error> {
+    let body = Specialize {
+        filepath,
+        function_name: &load.function.spec.package.function_name,
+        url: "",
+        metadata: &load.function.metadata,
+        version: load.environment_version,
+    };
+    serde_json::to_vec(&body).map(Bytes::from)
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

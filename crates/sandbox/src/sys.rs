@@ -1,0 +1,164 @@
+//! The few system calls that have no safe wrapper. The only file of the workspace with unsafe code.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use rustix::process::Pid;
+use tokio::io::unix::AsyncFd;
+
+/// Proof that this process had one thread when it was made, so that a copy of it is complete: no lock is held by a
+/// thread that the copy does not have. Whoever holds it must not start threads.
+pub(crate) struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Counts the threads of this process.
+    pub(crate) fn check() -> io::Result<Self> {
+        match std::fs::read_dir("/proc/self/task")?.count() {
+            1 => Ok(Self(())),
+            threads => Err(io::Error::other(format!("the launcher must have one thread, it has {threads}"))),
+        }
+    }
+}
+
+/// Namespaces a copy gets of its own.
+pub(crate) mod namespace {
+    /// Users and capabilities.
+    pub(crate) const USER: u64 = libc::CLONE_NEWUSER as u64;
+    /// Process ids.
+    pub(crate) const PID: u64 = libc::CLONE_NEWPID as u64;
+    /// Mounts.
+    pub(crate) const MOUNT: u64 = libc::CLONE_NEWNS as u64;
+    /// System V and POSIX message queues, semaphores, shared memory.
+    pub(crate) const IPC: u64 = libc::CLONE_NEWIPC as u64;
+    /// Host name.
+    pub(crate) const UTS: u64 = libc::CLONE_NEWUTS as u64;
+}
+
+/// Which of the two one is after [`copy`].
+pub(crate) enum Copy {
+    /// The new process.
+    Child,
+    /// The old one.
+    Parent {
+        /// The child's id, as seen from here.
+        pid: Pid,
+        /// The child itself: never means another process, whatever becomes of its id.
+        pidfd: OwnedFd,
+    },
+}
+
+/// The kernel's `struct clone_args`, version 0.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+/// Like fork, with namespaces.
+pub(crate) fn copy(_: &SingleThreaded, namespaces: u64) -> io::Result<Copy> {
+    let mut pidfd: RawFd = -1;
+    let mut args = CloneArgs {
+        flags: namespaces | libc::CLONE_PIDFD as u64,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: `args` is the struct the kernel expects, with its size, and lives through the call; `pidfd` is writable.
+    // No memory is shared with the child and it goes on on a copy of this stack. There is one thread, so the copy finds
+    // every lock (the allocator's too) free.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
+    match result {
+        0 => Ok(Copy::Child),
+        pid if pid > 0 => {
+            let pid = Pid::from_raw(pid as i32).ok_or_else(|| io::Error::other("clone3 gave no process id"))?;
+            // SAFETY: the call succeeded with CLONE_PIDFD, so the kernel stored a new descriptor that no one else owns.
+            Ok(Copy::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Ends this process at once: no destructors, no exit handlers, which belong to the process this is a copy of.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor above the standard three, except `keep`. Only for a process that ends by [`exit_now`].
+pub(crate) fn close_all_but(keep: BorrowedFd<'_>) {
+    let keep = keep.as_raw_fd() as libc::c_uint;
+    for (first, last) in [(3, keep.saturating_sub(1)), (keep + 1, libc::c_uint::MAX)] {
+        if first <= last {
+            // SAFETY: closing descriptors touches no memory. Values that own them are never dropped: the caller ends by
+            // `exit_now`. On a kernel without the call they stay open, which is harmless.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    }
+}
+
+/// Signals that reach a whole session or service and must not end the launcher: it ends when the platform does.
+const GROUP_SIGNALS: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// Ignores the signals meant for the platform (a terminal's Ctrl-C, a service manager's stop).
+pub(crate) fn ignore_group_signals() {
+    for signal in GROUP_SIGNALS {
+        // SAFETY: SIG_IGN runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Undoes [`ignore_group_signals`]: an ignored signal would stay ignored in the program that is started.
+pub(crate) fn default_group_signals() {
+    for signal in GROUP_SIGNALS {
+        // SAFETY: SIG_DFL runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// The kernel's `struct mount_attr`, version 0.
+#[repr(C)]
+#[derive(Default)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// Makes a mount and everything mounted below it read-only, without devices and set-user-id programs.
+pub(crate) fn make_read_only(path: &Path) -> io::Result<()> {
+    const RDONLY: u64 = 1;
+    const NOSUID: u64 = 2;
+    const NODEV: u64 = 4;
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+    let attr = MountAttr { set: RDONLY | NOSUID | NODEV, ..MountAttr::default() };
+    // SAFETY: `path` is a terminated string and `attr` the struct the kernel expects, with its size; both live through
+    // the call, which only reads them.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_RECURSIVE,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets the runtime wait for a descriptor.
+pub(crate) fn wait_for(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open, is the same descriptor all its life, and is owned by the result, which gives it out
+    // by shared reference only.
+    Ok(unsafe { AsyncFd::register(fd) }?)
+}
