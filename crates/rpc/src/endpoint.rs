@@ -18,12 +18,17 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use fission_api::ExecutorType;
 use tokio::sync::{Notify, oneshot};
 
 use crate::refusal::Refusal;
 
 /// Set in an endpoint's counter when it admits no one any more; the lower bits still count requests in flight.
 const CLOSED: u32 = 1 << 31;
+
+/// Most requests in flight to one instance of a function that is scaled by load (`newdeploy`, `container`). There
+/// `requestsPerPod` says when to scale out and does not bound an instance, as behind a Kubernetes Service.
+pub const SCALED_REQUESTS_PER_INSTANCE: u32 = 1_000;
 
 /// Identifies one instance for as long as the platform knows of it. Also the name of its pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,7 +141,11 @@ impl Endpoint {
 
     /// Closes it if nothing is in flight. Returns whether it is now closed by this call.
     pub fn close_if_idle(&self) -> bool {
-        self.in_flight.compare_exchange(0, CLOSED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        let closed = self.in_flight.compare_exchange(0, CLOSED, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if closed {
+            self.drained.notify_waiters();
+        }
+        closed
     }
 
     /// Admits no one from now on; requests in flight go on. Returns false if it was closed before.
@@ -379,7 +388,10 @@ impl Index {
         groups
             .entry(key.clone())
             .or_insert_with(|| {
-                let limit = u32::try_from(function.spec.requests_per_pod()).unwrap_or(u32::MAX);
+                let limit = match function.spec.executor_type() {
+                    ExecutorType::Newdeploy | ExecutorType::Container => SCALED_REQUESTS_PER_INSTANCE,
+                    _ => u32::try_from(function.spec.requests_per_pod()).unwrap_or(u32::MAX),
+                };
                 FunctionEndpoints::new(key, limit, function.spec.once_only)
             })
             .clone()

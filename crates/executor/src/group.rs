@@ -1,0 +1,281 @@
+//! One function generation that was called (or keeps a minimum): its endpoints, its instances and those on their way.
+//!
+//! A group is retired when its generation is replaced or deleted, or when nothing of it is left. A retired group takes
+//! no new requests; those that already wait are served by it, with the generation they asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fission_api::Function;
+use fission_rpc::endpoint::{Endpoint, FunctionEndpoints, InstanceId, Lease};
+use fission_rpc::refusal::Refusal;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::capacity::{Bounds, Load, to_start};
+use crate::instance::Instance;
+use crate::plan::Plan;
+
+/// First pause before a minimum that could not be kept is tried again; it doubles with each failure.
+const FLOOR_PAUSE: Duration = Duration::from_secs(5);
+/// Longest such pause.
+const FLOOR_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// An instance that lived this long is not part of a crash loop.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// What an instance on its way is being waited for; the newest one is named when a request's time runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Too many specializations on this machine.
+    Turn,
+    /// A generic instance, and the code.
+    Instance,
+    /// The environment loading the function.
+    Load,
+}
+
+/// What became of a request that wanted to wait.
+pub(crate) enum Joined {
+    /// It waits; the answer comes here.
+    Waiting(oneshot::Receiver<Result<Lease, Refusal>>),
+    /// The queue is full.
+    Full,
+    /// The code was refused a moment ago and would be again.
+    Refused(Refusal),
+    /// This group takes no one any more; look for its successor.
+    Retired,
+}
+
+/// One function generation.
+pub(crate) struct Group {
+    pub(crate) function: Arc<Function>,
+    pub(crate) endpoints: Arc<FunctionEndpoints>,
+    pub(crate) plan: Plan,
+    state: Mutex<State>,
+}
+
+struct State {
+    pending: usize,
+    stage: Stage,
+    instances: HashMap<InstanceId, Arc<Instance>>,
+    retired: bool,
+    refused: Option<(Instant, Refusal)>,
+    floor_failures: u32,
+    floor_after: Option<Instant>,
+    announced: bool,
+}
+
+impl State {
+    /// Waits longer and longer before the minimum is tried to be kept again.
+    fn slow_down(&mut self) {
+        let pause = FLOOR_PAUSE.saturating_mul(1 << self.floor_failures.min(16)).min(FLOOR_PAUSE_MAX);
+        self.floor_failures = self.floor_failures.saturating_add(1);
+        self.floor_after = Some(Instant::now() + pause);
+    }
+}
+
+/// One instance on its way. Dropping it says that it came or will not come.
+pub(crate) struct Pending(Arc<Group>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.state().pending -= 1;
+    }
+}
+
+impl Group {
+    /// A group with nothing in it.
+    pub(crate) fn new(function: Arc<Function>, endpoints: Arc<FunctionEndpoints>, plan: Plan) -> Arc<Self> {
+        let state = State {
+            pending: 0,
+            stage: Stage::Turn,
+            instances: HashMap::new(),
+            retired: false,
+            refused: None,
+            floor_failures: 0,
+            floor_after: None,
+            announced: false,
+        };
+        Arc::new(Self { function, endpoints, plan, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a request wait, if the group still takes requests and the queue has room.
+    pub(crate) fn join(&self, max_queue: usize, refusal_memory: Duration) -> Joined {
+        let state = self.state();
+        if state.retired {
+            return Joined::Retired;
+        }
+        if let Some((at, refusal)) = &state.refused
+            && state.instances.is_empty()
+            && at.elapsed() < refusal_memory
+        {
+            return Joined::Refused(refusal.clone());
+        }
+        if self.endpoints.demand().waiting >= max_queue && self.endpoints.prune_waiting() >= max_queue {
+            return Joined::Full;
+        }
+        // Under the lock, so that nobody starts to wait after the group was retired.
+        Joined::Waiting(self.endpoints.enqueue())
+    }
+
+    /// Decides how many instances to start now, and counts them as pending.
+    pub(crate) fn start(self: &Arc<Self>, pending_per_function: usize) -> Vec<Pending> {
+        let mut state = self.state();
+        let mut start = self.missing(&state, pending_per_function);
+        if start > 0 {
+            // Only now: those who went away are looked for only when it would change something.
+            self.endpoints.prune_waiting();
+            start = self.missing(&state, pending_per_function);
+        }
+        state.pending += start;
+        (0..start).map(|_| Pending(self.clone())).collect()
+    }
+
+    fn missing(&self, state: &State, pending_per_function: usize) -> usize {
+        let demand = self.endpoints.demand();
+        let floor_due = !state.retired && state.floor_after.is_none_or(|after| Instant::now() >= after);
+        let load = Load {
+            waiting: demand.waiting,
+            // What is in flight in a retired group ends where it is.
+            in_flight: if state.retired { 0 } else { demand.in_flight },
+            open: demand.endpoints,
+            pending: state.pending,
+            living: state.instances.len(),
+        };
+        let bounds = Bounds {
+            per_instance: self.plan.per_instance,
+            most: self.plan.most,
+            floor: if floor_due { self.plan.floor } else { 0 },
+            pending: pending_per_function,
+        };
+        if state.retired && load.waiting == 0 { 0 } else { to_start(load, bounds) }
+    }
+
+    /// Whether an instance on its way is still of use: someone waits, or the strategy does not make them for callers.
+    pub(crate) fn wanted(&self) -> bool {
+        let retired = self.state().retired;
+        (!self.plan.pooled && !retired) || self.endpoints.prune_waiting() > 0
+    }
+
+    /// Says what the newest instance on its way is waiting for.
+    pub(crate) fn stage(&self, stage: Stage) {
+        self.state().stage = stage;
+    }
+
+    /// Takes a specialized instance in and gives its slots to those who wait. Returns whether it is the group's first.
+    pub(crate) fn add(&self, instance: Arc<Instance>, endpoint: Arc<Endpoint>) -> bool {
+        let mut state = self.state();
+        state.instances.insert(instance.id.clone(), instance);
+        state.refused = None;
+        let first = !std::mem::replace(&mut state.announced, true);
+        drop(state);
+        self.endpoints.add(endpoint);
+        first
+    }
+
+    /// Takes an instance's endpoint out of service; requests in flight go on.
+    pub(crate) fn close(&self, id: &InstanceId) {
+        self.endpoints.remove(id);
+    }
+
+    /// Forgets an instance that is gone.
+    pub(crate) fn forget(&self, id: &InstanceId) {
+        self.close(id);
+        self.state().instances.remove(id);
+    }
+
+    /// The specialized instances, newest first.
+    pub(crate) fn instances(&self) -> Vec<Arc<Instance>> {
+        let mut instances: Vec<_> = self.state().instances.values().cloned().collect();
+        instances.sort_by_key(|instance| std::cmp::Reverse(instance.born));
+        instances
+    }
+
+    /// One specialized instance.
+    pub(crate) fn instance(&self, id: &InstanceId) -> Option<Arc<Instance>> {
+        self.state().instances.get(id).cloned()
+    }
+
+    /// Refuses everyone who waits, and remembers it for a while if the same code would be refused again.
+    pub(crate) fn refuse(&self, refusal: &Refusal, remember: bool) {
+        let mut state = self.state();
+        if remember {
+            state.refused = Some((Instant::now(), refusal.clone()));
+        }
+        state.slow_down();
+        drop(state);
+        self.endpoints.refuse_waiting(refusal);
+    }
+
+    /// One of its instances ended by itself. One that ended soon is not replaced at once just to keep the minimum.
+    pub(crate) fn lost(&self, instance: &Instance) {
+        self.forget(&instance.id);
+        let mut state = self.state();
+        if instance.born.elapsed() < STABLE {
+            state.slow_down();
+        } else {
+            state.floor_failures = 0;
+        }
+    }
+
+    /// Lets code that was refused be tried again, because something it depends on changed.
+    pub(crate) fn try_again(&self) {
+        let mut state = self.state();
+        state.refused = None;
+        state.floor_failures = 0;
+        state.floor_after = None;
+    }
+
+    /// Takes no new requests from now on.
+    pub(crate) fn retire(&self) {
+        self.state().retired = true;
+    }
+
+    /// Whether it takes no new requests.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state().retired
+    }
+
+    /// Whether nothing of it is left: no instance, none on its way, nobody waiting.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.state();
+        state.pending == 0 && state.instances.is_empty() && self.endpoints.prune_waiting() == 0
+    }
+
+    /// Retires it if nothing of it is left and nothing has to be kept. Returns whether it did.
+    pub(crate) fn retire_if_empty(&self) -> bool {
+        let mut state = self.state();
+        let empty = state.pending == 0
+            && state.instances.is_empty()
+            && self.plan.floor == 0
+            && self.endpoints.prune_waiting() == 0;
+        state.retired |= empty;
+        empty
+    }
+
+    /// What a request that got no slot in time was waiting for.
+    pub(crate) fn waited_for(&self) -> String {
+        let state = self.state();
+        let environment = &self.function.spec.environment.name;
+        if state.pending == 0 {
+            let Plan { most, most_field, .. } = self.plan;
+            let waiting = self.endpoints.demand().waiting;
+            return format!(
+                "one of its {living} instances to be free (at most {most}, {most_field}; {waiting} other requests \
+                 waiting)",
+                living = state.instances.len(),
+            );
+        }
+        match state.stage {
+            Stage::Turn => "its turn: too many functions are being loaded on this machine".into(),
+            Stage::Instance => format!("an instance of environment {environment} to be ready"),
+            Stage::Load => format!("environment {environment} to load the function"),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A cold start: an instance and the code, brought together, become an endpoint of the function.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fission_api::{Environment, Package};
+use fission_rpc::cache::ObjectKey;
+use fission_rpc::code::{Code, CodeError};
+use fission_rpc::endpoint::{Address, Endpoint};
+use fission_rpc::refusal::Refusal;
+use tokio::time::Instant;
+
+use crate::backend::{BackendError, Load};
+use crate::group::{Group, Pending, Stage};
+use crate::instance::{Instance, Loaded};
+use crate::policy::Policy;
+use crate::refusals;
+
+/// Added to the time a load may take before a backend that does not answer is given up.
+const LOAD_MARGIN: Duration = Duration::from_secs(5);
+/// Pause before code that could not be reached is asked for again; grows with each attempt.
+const FETCH_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why one attempt brought no endpoint.
+enum Failure {
+    /// Another attempt would end the same way.
+    Final(Refusal, Remember),
+    /// Another attempt may work, after a pause.
+    Again(Refusal, Duration),
+    /// Nobody wants it any more.
+    Unwanted,
+}
+
+/// Whether the same refusal is to be expected for a while.
+type Remember = bool;
+
+/// Brings one instance into a group, or refuses those who wait for it.
+pub(crate) async fn bring(policy: &Arc<Policy>, group: &Arc<Group>, pending: Pending) {
+    group.stage(Stage::Turn);
+    if let Ok(_turn) = policy.turns.acquire().await
+        && group.wanted()
+    {
+        let labels = crate::metrics::labels(&group.function);
+        match attempts(policy, group).await {
+            Ok(()) => policy.metrics.cold_starts.get_or_create_owned(&labels).inc(),
+            Err(Failure::Unwanted) => 0,
+            Err(Failure::Final(refusal, remember)) => refuse(policy, group, &refusal, remember),
+            Err(Failure::Again(refusal, _)) => refuse(policy, group, &refusal, false),
+        };
+    }
+    drop(pending);
+    policy.scale(group);
+    policy.settle(group);
+}
+
+fn refuse(policy: &Policy, group: &Group, refusal: &Refusal, remember: Remember) -> u64 {
+    tracing::warn!(function = %ObjectKey::of(group.function.as_ref()), %refusal, "a function could not be loaded");
+    group.refuse(refusal, remember);
+    policy.metrics.cold_start_errors.get_or_create_owned(&crate::metrics::labels(&group.function)).inc()
+}
+
+async fn attempts(policy: &Arc<Policy>, group: &Arc<Group>) -> Result<(), Failure> {
+    let mut code = None;
+    let mut attempt = 1;
+    loop {
+        match try_once(policy, group, &mut code, attempt).await {
+            Err(Failure::Again(refusal, pause)) if attempt < policy.options.attempts => {
+                tracing::info!(function = %ObjectKey::of(group.function.as_ref()), attempt, %refusal, "trying again");
+                tokio::time::sleep(pause).await;
+                attempt += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn try_once(
+    policy: &Arc<Policy>,
+    group: &Arc<Group>,
+    code: &mut Option<Code>,
+    attempt: u32,
+) -> Result<(), Failure> {
+    let environment = environment_of(policy, group)?;
+    let package = package_of(policy, group)?;
+    let failed = |error: BackendError| failure(group, &environment, &error, attempt);
+
+    group.stage(Stage::Instance);
+    let fetch = async {
+        match code.take() {
+            Some(code) => Ok(code),
+            None => fetch(policy, &package, environment.spec.keeparchive, attempt).await,
+        }
+    };
+    let take = async { instance(policy, group, &environment).await.map_err(failed) };
+    let (fetched, instance) = tokio::try_join!(fetch, take)?;
+    let Some(instance) = instance.keep() else { return Err(Failure::Unwanted) };
+
+    group.stage(Stage::Load);
+    let began = Instant::now();
+    let loaded = load(policy, group, &instance, &environment, fetched.clone()).await;
+    *code = Some(fetched);
+    let address = match loaded {
+        Ok(address) => address,
+        Err(error) => {
+            policy.destroy(instance);
+            return Err(failed(error));
+        }
+    };
+    if serve(policy, group, &instance, &package, address, began) {
+        return Ok(());
+    }
+    let why = "ended while it was being loaded".to_owned();
+    Err(failed(BackendError::Broken { instance: instance.id.clone(), why }))
+}
+
+fn failure(group: &Group, environment: &Environment, error: &BackendError, attempt: u32) -> Failure {
+    let refusal = refusals::backend(&group.function, environment, error, attempt);
+    match error {
+        BackendError::Broken { .. } => Failure::Again(refusal, Duration::ZERO),
+        BackendError::Refused { .. } => Failure::Final(refusal, true),
+        BackendError::Unsupported { .. } | BackendError::TimedOut { .. } => Failure::Final(refusal, false),
+    }
+}
+
+fn environment_of(policy: &Policy, group: &Group) -> Result<Arc<Environment>, Failure> {
+    let function = &group.function;
+    let key = ObjectKey {
+        namespace: function.metadata.namespace.clone().unwrap_or_default(),
+        name: function.spec.environment.name.clone(),
+    };
+    let missing = || Failure::Final(refusals::no_environment(function, &key), false);
+    policy.declared.environments.get(&key).ok_or_else(missing)
+}
+
+fn package_of(policy: &Policy, group: &Group) -> Result<Arc<Package>, Failure> {
+    let function = &group.function;
+    let key = ObjectKey {
+        namespace: function.metadata.namespace.clone().unwrap_or_default(),
+        name: function.spec.package.package_ref.name.clone(),
+    };
+    let missing = || Failure::Final(refusals::no_package(function, &key), false);
+    let package = policy.declared.packages.get(&key).ok_or_else(missing)?;
+    match refusals::not_deployable(function, &package) {
+        Some(refusal) => Err(Failure::Final(refusal, false)),
+        None => Ok(package),
+    }
+}
+
+async fn fetch(policy: &Policy, package: &Package, keep_archive: bool, attempt: u32) -> Result<Code, Failure> {
+    match policy.code.code(package, keep_archive).await {
+        Ok(code) => Ok(code),
+        Err(error @ CodeError::Unusable { .. }) => Err(Failure::Final(refusals::no_code(&error), false)),
+        Err(error @ CodeError::Unreachable { .. }) => {
+            Err(Failure::Again(refusals::no_code(&error), FETCH_PAUSE.saturating_mul(attempt)))
+        }
+    }
+}
+
+/// An instance that goes back to where it came from unless it is kept.
+enum Taken {
+    Generic(crate::pool::Generic),
+    Own(OwnInstance),
+    Nothing,
+}
+
+/// An instance made for one function; it is ended if it is not kept.
+struct OwnInstance(Arc<Policy>, Option<Arc<Instance>>);
+
+impl Drop for OwnInstance {
+    fn drop(&mut self) {
+        if let Some(instance) = self.1.take() {
+            self.0.destroy(instance);
+        }
+    }
+}
+
+impl Taken {
+    fn keep(self) -> Option<Arc<Instance>> {
+        match self {
+            Taken::Generic(generic) => generic.claim(),
+            Taken::Own(mut own) => own.1.take(),
+            Taken::Nothing => None,
+        }
+    }
+}
+
+async fn instance(policy: &Arc<Policy>, group: &Group, environment: &Arc<Environment>) -> Result<Taken, BackendError> {
+    let pool = policy.pool(environment);
+    if group.plan.pooled {
+        let generic = pool.take().await?;
+        // Those who wanted it may be gone by now; dropped, it goes back to the pool.
+        return Ok(if group.wanted() { Taken::Generic(generic) } else { Taken::Nothing });
+    }
+    let made = pool.make(Some(group.function.clone()), || group.wanted()).await?;
+    Ok(made.map_or(Taken::Nothing, |instance| Taken::Own(OwnInstance(policy.clone(), Some(instance)))))
+}
+
+async fn load(
+    policy: &Policy,
+    group: &Group,
+    instance: &Instance,
+    environment: &Environment,
+    code: Code,
+) -> Result<Address, BackendError> {
+    if !instance.specializing(group.function.clone()) {
+        let why = "ended before it was loaded".to_owned();
+        return Err(BackendError::Broken { instance: instance.id.clone(), why });
+    }
+    policy.register.changed();
+    let environment_version = environment.spec.version;
+    let timeout = Duration::from_secs(group.function.spec.specialization_timeout_seconds().unsigned_abs());
+    let load = Load {
+        function: group.function.clone(),
+        code,
+        filename: if environment_version == 1 { "user" } else { "deployarchive" }.to_owned(),
+        environment_version,
+        timeout,
+    };
+    tokio::time::timeout(timeout + LOAD_MARGIN, policy.backend.specialize(&instance.id, load))
+        .await
+        .unwrap_or_else(|_| Err(BackendError::TimedOut { instance: instance.id.clone(), seconds: timeout.as_secs() }))
+}
+
+/// Puts a loaded instance into service. False if it has ended meanwhile.
+fn serve(
+    policy: &Arc<Policy>,
+    group: &Arc<Group>,
+    instance: &Arc<Instance>,
+    package: &Package,
+    address: Address,
+    began: Instant,
+) -> bool {
+    let endpoint = Endpoint::new(instance.id.clone(), address);
+    let loaded = Loaded {
+        group: Arc::downgrade(group),
+        endpoint: endpoint.clone(),
+        package: version_of(package),
+        began,
+        ended: Instant::now(),
+    };
+    if !instance.specialized(loaded) {
+        return false;
+    }
+    let first = group.add(instance.clone(), endpoint.clone());
+    policy.register.changed();
+    policy.tasks.spawn(attend(policy.clone(), group.clone(), instance.clone(), endpoint));
+    if let Some(pool) = policy.pool_of(instance) {
+        pool.proven();
+    }
+    if first {
+        policy.conditions.function_available(&group.function);
+    }
+    true
+}
+
+/// Uid and generation: what changes when the content of a package does.
+pub(crate) fn version_of(package: &Package) -> crate::instance::PackageVersion {
+    (package.metadata.uid.clone().unwrap_or_default(), package.metadata.generation.unwrap_or_default())
+}
+
+/// Waits until an instance's endpoint is closed, by whomever, and its last request is done; then ends it.
+async fn attend(policy: Arc<Policy>, group: Arc<Group>, instance: Arc<Instance>, endpoint: Arc<Endpoint>) {
+    tokio::select! {
+        () = endpoint.drained() => {}
+        () = instance.closing.cancelled() => {
+            let limit = Duration::from_secs(group.function.spec.timeout_seconds().unsigned_abs());
+            if tokio::time::timeout(limit, endpoint.drained()).await.is_err() {
+                tracing::warn!(instance = %instance.id, limit_s = limit.as_secs(), "ended with requests in flight");
+            }
+        }
+    }
+    instance.draining();
+    group.close(&instance.id);
+    policy.end(&instance).await;
+    group.forget(&instance.id);
+    policy
+        .metrics
+        .running
+        .get_or_create_owned(&crate::metrics::labels(&group.function))
+        .observe(instance.born.elapsed().as_secs_f64());
+    policy.scale(&group);
+}

@@ -1,0 +1,147 @@
+//! Declarations that changed: the old is taken out of service without dropping a request, the new comes on demand.
+
+use std::sync::Arc;
+
+use fission_api::{Environment, ExecutorType, Function, Package, labels};
+use fission_rpc::cache::{Change, ObjectKey};
+use fission_rpc::endpoint::FunctionKey;
+
+use crate::group::Group;
+use crate::policy::Policy;
+use crate::{refusals, specialize};
+
+/// Follows the declarations until the platform stops.
+pub(crate) async fn follow(policy: &Arc<Policy>) {
+    let declared = &policy.declared;
+    let mut functions = declared.functions.subscribe();
+    let mut environments = declared.environments.subscribe();
+    let mut packages = declared.packages.subscribe();
+    reread_environments(policy);
+    reread_functions(policy);
+    loop {
+        tokio::select! {
+            () = policy.stopping.cancelled() => return,
+            Some(change) = environments.next() => match change {
+                Change::Applied(environment) => environment_applied(policy, &environment),
+                Change::Deleted(environment) => environment_deleted(policy, &environment),
+                Change::Reread => reread_environments(policy),
+            },
+            Some(change) = functions.next() => match change {
+                Change::Applied(function) => function_applied(policy, &function),
+                Change::Deleted(function) => function_deleted(policy, &function),
+                Change::Reread => reread_functions(policy),
+            },
+            Some(change) = packages.next() => match change {
+                Change::Applied(package) => package_applied(policy, &package),
+                Change::Deleted(_) => {} // what runs goes on; new instances are refused with the reason
+                Change::Reread => declared.packages.list().iter().for_each(|package| package_applied(policy, package)),
+            },
+            else => return,
+        }
+    }
+}
+
+fn reread_functions(policy: &Arc<Policy>) {
+    for function in policy.declared.functions.list() {
+        function_applied(policy, &function);
+    }
+    for group in policy.groups() {
+        let declared = policy.declared.functions.get(&ObjectKey::of(group.function.as_ref()));
+        if declared.is_none_or(|declared| declared.metadata.uid != group.function.metadata.uid) {
+            function_deleted(policy, &group.function);
+        }
+    }
+}
+
+fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
+    let key = FunctionKey::of(function);
+    let older = |group: &Group| group.endpoints.key().generation < key.generation;
+    for group in policy.retire(&key.uid, older) {
+        policy.index.forget(group.endpoints.key());
+        policy.settle(&group);
+    }
+    if function.spec.executor_type() != ExecutorType::Newdeploy {
+        return;
+    }
+    match policy.group(function, || policy.index.group(function)) {
+        Ok(group) => policy.scale(&group),
+        Err(refusal) => tracing::warn!(function = %ObjectKey::of(function.as_ref()), %refusal, "not started"),
+    }
+}
+
+fn function_deleted(policy: &Arc<Policy>, function: &Function) {
+    let refusal = refusals::deleted(&ObjectKey::of(function));
+    let uid = function.metadata.uid.as_deref().unwrap_or_default();
+    for group in policy.retire(uid, |_| true) {
+        policy.index.forget(group.endpoints.key());
+        group.refuse(&refusal, false);
+        policy.settle(&group);
+    }
+    policy.index.forget(&FunctionKey::of(function));
+    policy.metrics.forget(function);
+}
+
+fn reread_environments(policy: &Arc<Policy>) {
+    let declared = policy.declared.environments.list();
+    for environment in &declared {
+        environment_applied(policy, environment);
+    }
+    for pool in policy.pools() {
+        let environment = pool.environment();
+        if !declared.iter().any(|other| other.metadata.uid == environment.metadata.uid) {
+            environment_deleted(policy, &environment);
+        }
+    }
+}
+
+fn environment_applied(policy: &Arc<Policy>, environment: &Arc<Environment>) {
+    policy.pool(environment).refill();
+    policy.recycle_outdated();
+    for group in policy.groups() {
+        if group.function.spec.environment.name == environment.metadata.name.as_deref().unwrap_or_default() {
+            group.try_again();
+            policy.scale(&group);
+        }
+    }
+}
+
+fn environment_deleted(policy: &Arc<Policy>, environment: &Environment) {
+    let uid = environment.metadata.uid.as_deref().unwrap_or_default();
+    policy.remove_pool(uid);
+    for group in policy.all_groups() {
+        for instance in group.instances() {
+            if instance.environment.metadata.uid.as_deref() == Some(uid) {
+                policy.drain(&group, &instance);
+            }
+        }
+    }
+}
+
+/// Drains what was loaded from other content, once the new content can be deployed. A function may opt out.
+fn package_applied(policy: &Arc<Policy>, package: &Package) {
+    let key = ObjectKey::of(package);
+    let version = specialize::version_of(package);
+    for group in policy.groups() {
+        let function = &group.function;
+        let uses_it = function.spec.package.package_ref.name == key.name
+            && function.metadata.namespace.as_deref() == Some(&key.namespace);
+        if !uses_it || refusals::not_deployable(function, package).is_some() {
+            continue;
+        }
+        group.try_again();
+        if function
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(labels::DISABLE_PACKAGE_AUTO_FOLLOW))
+            .is_some_and(|value| value == "true")
+        {
+            continue;
+        }
+        for instance in group.instances() {
+            if instance.loaded().is_some_and(|loaded| loaded.package != version) {
+                policy.drain(&group, &instance);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What is written to status, through a Kubernetes client whose server is a few lines here.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use fission_executor::Options;
+use fission_testkit::{World, eventually, fixtures};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tower::service_fn;
+
+use super::*;
+
+type Objects = Arc<Mutex<HashMap<String, Value>>>;
+
+/// Answers GET and PUT of objects by path; `/status` is the same object.
+fn client(objects: &Objects) -> kube::Client {
+    let objects = objects.clone();
+    let service = service_fn(move |request: Request<Body>| {
+        let objects = objects.clone();
+        async move {
+            let path = request.uri().path().trim_end_matches("/status").to_owned();
+            let put = request.method() == Method::PUT;
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let mut objects = objects.lock().unwrap();
+            if put {
+                objects.insert(path.clone(), serde_json::from_slice(&body).unwrap());
+            }
+            let (status, answer) = match objects.get(&path) {
+                Some(object) => (StatusCode::OK, object.clone()),
+                None => (
+                    StatusCode::NOT_FOUND,
+                    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
+                           "message": "not found", "code": 404}),
+                ),
+            };
+            let body = Body::from(serde_json::to_vec(&answer).unwrap());
+            Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+        }
+    });
+    kube::Client::new(service, "default")
+}
+
+fn ready(objects: &Objects, path: &str) -> Option<(String, String, String)> {
+    let objects = objects.lock().unwrap();
+    let condition = &objects.get(path)?["status"]["conditions"][0];
+    let text = |field: &str| condition[field].as_str().map(str::to_owned);
+    Some((text("status")?, text("reason")?, text("message")?))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_is_ready_after_it_was_loaded_once() {
+    let world = World::new(Options::default(), 1);
+    let function = world.declare(fixtures::function("hello"));
+    let path = "/apis/fission.io/v1/namespaces/default/functions/hello";
+    let objects: Objects = Arc::default();
+    objects.lock().unwrap().insert(path.to_owned(), serde_json::to_value(&*function).unwrap());
+    tokio::spawn(world.pool_manager.clone().report_conditions(client(&objects)));
+    ask(&world, &function).await.unwrap();
+    eventually("it is ready", || {
+        ready(&objects, path).is_some_and(|ready| ready.0 == "True" && ready.1 == "Available")
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_that_cannot_run_says_so_until_it_can() {
+    let world = World::new(Options::default(), 1);
+    world.backend.set_unsupported(Some("Node.js is not installed"));
+    let path = "/apis/fission.io/v1/namespaces/default/environments/nodejs";
+    let objects: Objects = Arc::default();
+    let environment = world.declared.environments.list()[0].clone();
+    objects.lock().unwrap().insert(path.to_owned(), serde_json::to_value(&*environment).unwrap());
+    tokio::spawn(world.pool_manager.clone().report_conditions(client(&objects)));
+    eventually("it is not ready", || {
+        ready(&objects, path).is_some_and(|(status, reason, message)| {
+            status == "False" && reason == "Unsupported" && message.contains("Node.js is not installed")
+        })
+    })
+    .await;
+    world.backend.set_unsupported(None);
+    let function = world.declare(fixtures::function("hello"));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    ask(&world, &function).await.unwrap();
+    eventually("it is ready", || ready(&objects, path).is_some_and(|ready| ready.0 == "True")).await;
+}
