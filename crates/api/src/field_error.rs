@@ -105,9 +105,17 @@ impl Found {
     }
 
     pub(crate) fn not_supported(&mut self, path: impl Into<String>, value: impl ToString, allowed: &[impl AsRef<str>]) {
-        let allowed: Vec<String> = allowed.iter().map(|one| format!("{:?}", one.as_ref())).collect();
-        let detail = format!("supported values: {}", allowed.join(", "));
-        self.push(Problem::NotSupported, path.into(), value.to_string(), detail);
+        let value = value.to_string();
+        let allowed: Vec<&str> = allowed.iter().map(AsRef::as_ref).collect();
+        let detail = match allowed.iter().find(|one| one.eq_ignore_ascii_case(&value)) {
+            Some(meant) if *meant == meant.to_ascii_uppercase() => format!("use upper case: {meant:?}"),
+            Some(meant) => format!("use lower case: {meant:?}"),
+            None => format!(
+                "supported values: {}",
+                allowed.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        self.push(Problem::NotSupported, path.into(), value, detail);
     }
 
     pub(crate) fn wrong_type(&mut self, path: impl Into<String>, value: &serde_json::Value, expected: &str) {

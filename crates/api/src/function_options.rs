@@ -51,7 +51,12 @@ pub struct StateConfig {
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
     pub keyspace: String,
     /// Life of a key, as a Go duration; empty means for ever.
-    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty", rename = "defaultTTL")]
+    #[serde(
+        default,
+        deserialize_with = "null_default",
+        skip_serializing_if = "String::is_empty",
+        rename = "defaultTTL"
+    )]
     pub default_ttl: String,
     /// Largest value in bytes; 0 means 262144.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]

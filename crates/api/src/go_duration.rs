@@ -101,8 +101,7 @@ fn one_part(text: &str) -> Result<(u64, &str), GoDurationError> {
     }
     let scale = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
     let scale = scale.ok_or_else(|| GoDurationError::UnknownUnit(unit.to_owned()))?;
-    let whole: u64 =
-        if whole.is_empty() { 0 } else { whole.parse().map_err(|_| GoDurationError::TooLong)? };
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| GoDurationError::TooLong)? };
     let nanos = whole.checked_mul(scale).ok_or(GoDurationError::TooLong)?;
     let nanos = nanos.checked_add(fraction_nanos(fraction.unwrap_or(""), scale)).ok_or(GoDurationError::TooLong)?;
     Ok((nanos, &rest[unit_end..]))

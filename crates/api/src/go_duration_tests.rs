@@ -38,7 +38,14 @@ fn texts_go_refuses_are_refused_with_what_to_write() {
 
 #[test]
 fn durations_print_as_go_prints_them() {
-    let cases = [("90m", "1h30m0s"), ("1500ms", "1.5s"), ("20ms", "20ms"), ("0", "0s"), ("-61s", "-1m1s"), ("1500ns", "1.5\u{b5}s")];
+    let cases = [
+        ("90m", "1h30m0s"),
+        ("1500ms", "1.5s"),
+        ("20ms", "20ms"),
+        ("0", "0s"),
+        ("-61s", "-1m1s"),
+        ("1500ns", "1.5\u{b5}s"),
+    ];
     for (text, printed) in cases {
         assert_eq!(text.parse::<GoDuration>().expect(text).to_string(), printed);
     }

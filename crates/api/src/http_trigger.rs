@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::reference::FunctionReference;
 use crate::wire::{is_default, null_default};
+
+/// Methods a route may match.
+pub const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
 
 /// What a user declares of a route.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,10 +42,11 @@ pub struct HTTPTriggerSpec {
     pub keep_prefix: bool,
     /// Methods to match; empty together with `method` matches nothing.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "methods_schema")]
     pub methods: Vec<String>,
     /// Deprecated single method, merged into `methods`.
     #[serde(default, deserialize_with = "null_default")]
+    #[schemars(schema_with = "method_schema")]
     pub method: String,
     /// The function called.
     pub functionref: FunctionReference,
@@ -173,6 +177,19 @@ pub struct HTTPTriggerStatus {
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+fn methods_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "enum": METHODS },
+        "x-kubernetes-list-type": "set",
+    })
+}
+
+fn method_schema(_: &mut SchemaGenerator) -> Schema {
+    let allowed: Vec<&str> = std::iter::once("").chain(METHODS).collect();
+    json_schema!({ "type": "string", "enum": allowed })
 }
 
 impl HTTPTriggerSpec {

@@ -1,4 +1,7 @@
 //! The one table of kinds. Adding a kind is a file and a row here.
+//!
+//! Whoever stores an object does, in this order: [`crate::structural::prune`] with [`KindInfo::schema`] (unknown fields
+//! go), [`KindInfo::default`] (absent fields are filled), [`KindInfo::validate`] (schema and rules are checked).
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;

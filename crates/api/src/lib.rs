@@ -5,14 +5,22 @@
 //!
 //! This crate never does I/O, never talks to an API server and depends on nothing else of ours.
 //!
-//! Start reading in [`function`]; the other kinds follow its shape. [`labels`] holds every label, annotation and
-//! header name that users or other components can see.
+//! * One file per kind holds its type; [`kinds`] lists them all and gives, without knowing the type, a kind's CRD,
+//!   defaults and validation. There is one validation: the API server, the webhook and the command line call it.
+//! * [`structural`] holds objects against schemas (prune, default, check), [`crd`] makes the schemas, `rules` says what
+//!   a schema cannot.
+//! * [`labels`] holds every label, annotation and header name that users or other components can see.
+//!
+//! Invariants: what a client sent and the schema knows is never lost between JSON and type; a schema admits nothing the
+//! type cannot read; absent, `null` and zero stay apart wherever the contract tells them apart.
+//!
+//! Start reading in [`kinds`], then [`function`]; the other kinds follow its shape.
 
 pub mod canary_config;
+pub mod crd;
 mod env_var;
 pub mod environment;
 pub mod field_error;
-pub mod crd;
 pub mod fission_tenant;
 pub mod function;
 pub mod function_alias;
@@ -43,11 +51,10 @@ pub use function::{
 };
 pub use function_alias::{FunctionAlias, FunctionAliasSpec, FunctionAliasStatus};
 pub use function_version::{FunctionVersion, FunctionVersionSpec};
+pub use go_duration::{GoDuration, GoDurationError};
 pub use http_trigger::{CorsConfig, HTTPTrigger, HTTPTriggerSpec, HTTPTriggerStatus, IngressConfig, RouteConfig};
 pub use kinds::{KINDS, KindInfo, by_plural, kind};
-pub use kubernetes_watch_trigger::{
-    KubernetesWatchTrigger, KubernetesWatchTriggerSpec, KubernetesWatchTriggerStatus,
-};
+pub use kubernetes_watch_trigger::{KubernetesWatchTrigger, KubernetesWatchTriggerSpec, KubernetesWatchTriggerStatus};
 pub use message_queue_trigger::{MessageQueueTrigger, MessageQueueTriggerSpec, MessageQueueTriggerStatus};
 pub use package::{Archive, BuildStatus, Checksum, OciArchive, Package, PackageSpec, PackageStatus};
 pub use reference::{FunctionReference, FunctionReferenceType};

@@ -91,6 +91,8 @@ fn prune_fields(fields: &mut Map<String, Value>, schema: &Value, path: &str, dro
 
 fn prune_value(value: &mut Value, schema: &Value, path: &str, dropped: &mut Vec<String>) {
     match value {
+        // A value of the wrong type is left whole, so that the check can show it.
+        _ if schema.get("type").and_then(Value::as_str).is_some_and(|expected| !has_type(value, expected)) => {}
         Value::Object(fields) => prune_fields(fields, schema, path, dropped),
         Value::Array(items) => {
             if let Some(child) = schema.get("items") {
@@ -171,7 +173,9 @@ fn check_items(items: &[Value], schema: &Value, path: &str, found: &mut Found) {
         }
     }
     let keys: Vec<&str> = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
-        Some("map") => schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+        Some("map") => {
+            schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        }
         Some("set") => Vec::new(),
         _ => return,
     };

@@ -52,3 +52,7 @@ fn check_runtime_container(environment: &Environment, podspec: &Opaque, found: &
         }
     }
 }
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

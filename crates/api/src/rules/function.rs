@@ -147,3 +147,7 @@ fn check_scale(path: &str, spec: &FunctionSpec, found: &mut Found) {
         found.invalid(format!("{path}.MaxScale"), strategy.max_scale, detail);
     }
 }
+
+#[cfg(test)]
+#[path = "function_tests.rs"]
+mod tests;

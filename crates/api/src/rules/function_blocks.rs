@@ -63,7 +63,11 @@ fn check_tool(path: &str, tool: &ToolConfig, found: &mut Found) {
     if let Some(schema) = &tool.input_schema
         && !schema.0.get("type").is_some_and(Value::is_string)
     {
-        found.invalid(format!("{path}.inputSchema"), crate::structural::plain(&schema.0), "must be an object with a type");
+        found.invalid(
+            format!("{path}.inputSchema"),
+            crate::structural::plain(&schema.0),
+            "must be an object with a type",
+        );
     }
     let name = tool.tool_name.as_str();
     let legal = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
@@ -160,3 +164,7 @@ fn check_windows(path: &str, provisioned: &ProvisionedConcurrency, found: &mut F
         check_duration(&format!("{path}.windows[{index}].duration"), &window.duration, found);
     }
 }
+
+#[cfg(test)]
+#[path = "function_blocks_tests.rs"]
+mod tests;

@@ -7,8 +7,6 @@ use crate::HTTPTrigger;
 use crate::field_error::Found;
 use crate::http_trigger::{CorsConfig, HTTPTriggerSpec, IngressConfig, RouteConfig};
 
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
-
 impl Rules for HTTPTrigger {
     const KIND: &'static str = "HTTPTrigger";
 
@@ -16,12 +14,6 @@ impl Rules for HTTPTrigger {
         let spec = &self.spec;
         check_function_reference("spec.functionref", &spec.functionref, Targets::Any, found);
         check_paths(spec, found);
-        for (index, method) in spec.methods.iter().enumerate() {
-            check_method(&format!("spec.methods[{index}]"), method, found);
-        }
-        if !spec.method.is_empty() {
-            check_method("spec.method", &spec.method, found);
-        }
         if !spec.host.is_empty()
             && let Some(problem) = subdomain_problem(&spec.host)
         {
@@ -49,18 +41,6 @@ fn check_paths(spec: &HTTPTriggerSpec, found: &mut Found) {
         if let Some(problem) = path_problem(value).or_else(|| template_problem(value)) {
             found.invalid(path, value, problem);
         }
-    }
-}
-
-fn check_method(path: &str, method: &str, found: &mut Found) {
-    if METHODS.contains(&method) {
-        return;
-    }
-    let upper = method.to_ascii_uppercase();
-    if METHODS.contains(&upper.as_str()) {
-        found.invalid(path, method, format!("methods are upper case; write {upper}"));
-    } else {
-        found.not_supported(path, method, &METHODS);
     }
 }
 
@@ -98,7 +78,14 @@ fn check_route(route: &RouteConfig, found: &mut Found) {
 
 fn check_cors(cors: &CorsConfig, found: &mut Found) {
     if cors.allow_credentials && cors.allow_origins.iter().any(|origin| origin == "*") {
-        found.forbidden("spec.corsConfig.allowCredentials", "browsers refuse credentials with origin \"*\"; list the origins");
+        found.forbidden(
+            "spec.corsConfig.allowCredentials",
+            "browsers refuse credentials with origin \"*\"; list the origins",
+        );
     }
     check_duration("spec.corsConfig.maxAge", &cors.max_age, found);
 }
+
+#[cfg(test)]
+#[path = "http_trigger_tests.rs"]
+mod tests;

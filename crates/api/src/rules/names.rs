@@ -29,7 +29,9 @@ pub(crate) fn subdomain_problem(text: &str) -> Option<String> {
     if text.split('.').all(|label| label_problem(label).is_none()) {
         return None;
     }
-    Some("must be lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit".into())
+    Some(
+        "must be lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit".into(),
+    )
 }
 
 /// Refuses what is no DNS label, the empty text too.

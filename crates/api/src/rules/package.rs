@@ -38,7 +38,8 @@ fn check_archive(path: &str, archive: &Archive, found: &mut Found) {
         found.forbidden(path, "only one of literal, url and oci may be set");
     }
     if literal > MAX_LITERAL_BYTES {
-        let detail = format!("must be at most {MAX_LITERAL_BYTES} bytes, is {literal}; upload it as an archive instead");
+        let detail =
+            format!("must be at most {MAX_LITERAL_BYTES} bytes, is {literal}; upload it as an archive instead");
         found.too_long(format!("{path}.literal"), detail);
     }
     let (kind, sum) = (&archive.checksum.kind, &archive.checksum.sum);
@@ -79,3 +80,7 @@ pub(super) fn relative_path_problem(path: &str) -> Option<&'static str> {
     }
     None
 }
+
+#[cfg(test)]
+#[path = "package_tests.rs"]
+mod tests;

@@ -98,9 +98,11 @@ impl Rules for CanaryConfig {
 
     fn check(&self, _old: Option<&Self>, found: &mut Found) {
         let spec = &self.spec;
-        for (path, name) in
-            [("spec.trigger", &spec.trigger), ("spec.newfunction", &spec.newfunction), ("spec.oldfunction", &spec.oldfunction)]
-        {
+        for (path, name) in [
+            ("spec.trigger", &spec.trigger),
+            ("spec.newfunction", &spec.newfunction),
+            ("spec.oldfunction", &spec.oldfunction),
+        ] {
             if name.is_empty() {
                 found.required(path, "name it");
             }
@@ -131,3 +133,7 @@ impl Rules for FissionTenant {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "triggers_tests.rs"]
+mod tests;

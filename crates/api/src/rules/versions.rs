@@ -10,10 +10,8 @@ use crate::{FunctionAlias, FunctionVersion};
 impl Rules for FunctionVersion {
     const KIND: &'static str = "FunctionVersion";
     const NAME: NameRule = NameRule::Label;
-    const DEFAULTS: &'static [FieldDefault] = &[
-        ("spec.snapshot.streaming.protocol", "\"auto\""),
-        ("spec.snapshot.versioning.mode", "\"auto\""),
-    ];
+    const DEFAULTS: &'static [FieldDefault] =
+        &[("spec.snapshot.streaming.protocol", "\"auto\""), ("spec.snapshot.versioning.mode", "\"auto\"")];
 
     fn check(&self, old: Option<&Self>, found: &mut Found) {
         let spec = &self.spec;
@@ -64,3 +62,7 @@ impl Rules for FunctionAlias {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "versions_tests.rs"]
+mod tests;

@@ -41,7 +41,11 @@ impl Rules for Workflow {
         check_duration("spec.timeout", &spec.timeout, found);
         if let Some(retention) = &spec.history_retention {
             if retention.max_count.is_some_and(|count| count < 0) {
-                found.invalid("spec.historyRetention.maxCount", retention.max_count.unwrap_or_default(), "may not be negative");
+                found.invalid(
+                    "spec.historyRetention.maxCount",
+                    retention.max_count.unwrap_or_default(),
+                    "may not be negative",
+                );
             }
             check_duration("spec.historyRetention.maxAge", &retention.max_age, found);
         }
@@ -206,3 +210,7 @@ fn check_comparison(path: &str, comparison: &Comparison, found: &mut Found) {
         found.invalid(path, &comparison.variable, "must have exactly one comparator");
     }
 }
+
+#[cfg(test)]
+#[path = "workflow_tests.rs"]
+mod tests;

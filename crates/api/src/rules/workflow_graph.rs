@@ -28,9 +28,14 @@ impl<'a> Machine<'a> {
 
 impl<'a> Node<'a> {
     fn of<B>(state: &'a State<B>) -> Self {
-        let mut leads_to = vec![("next".to_owned(), state.next.as_str()), ("default".to_owned(), state.default.as_str())];
-        leads_to.extend(state.catch.iter().enumerate().map(|(at, catch)| (format!("catch[{at}].next"), catch.next.as_str())));
-        leads_to.extend(state.choices.iter().enumerate().map(|(at, rule)| (format!("choices[{at}].next"), rule.next.as_str())));
+        let mut leads_to =
+            vec![("next".to_owned(), state.next.as_str()), ("default".to_owned(), state.default.as_str())];
+        leads_to.extend(
+            state.catch.iter().enumerate().map(|(at, catch)| (format!("catch[{at}].next"), catch.next.as_str())),
+        );
+        leads_to.extend(
+            state.choices.iter().enumerate().map(|(at, rule)| (format!("choices[{at}].next"), rule.next.as_str())),
+        );
         leads_to.retain(|(_, target)| !target.is_empty());
         Self { leads_to, ends: state.end || matches!(state.kind.as_str(), "Succeed" | "Fail") }
     }
