@@ -30,7 +30,8 @@ class LoadError extends Error {}
  */
 export async function loadFunction(path, entry) {
   if (!existsSync(path)) throw new LoadError(`there is no code at ${path}`);
-  const [fileName = '', exportName] = entry.split('.');
+  // Only the first two parts count; a leading `./` is no part.
+  const [fileName = '', exportName] = entry.startsWith('..') ? [entry] : entry.replace(/^(?:\.\/)+/, '').split('.');
   const folder = statSync(path).isDirectory();
   const file = folder ? findFile(path, fileName) : path;
   const module = await load(file);

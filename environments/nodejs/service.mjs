@@ -38,15 +38,23 @@ export function createService({ notifyFetcher = false } = {}) {
     headersTimeout: 0,
     keepAliveTimeout: 0,
   };
+  const idle = new Set();
   const server = http.createServer(options, (request, response) => {
     if (state.draining) response.shouldKeepAlive = false;
+    idle.delete(request.socket);
+    response.once('close', () => (state.draining ? request.socket.destroySoon() : idle.add(request.socket)));
     withRequestId(request, () => serve(state, request, response));
   });
-  const sockets = webSockets(server, state, notifyFetcher);
+  server.on('connection', (socket) => {
+    idle.add(socket);
+    socket.once('close', () => idle.delete(socket));
+  });
+  const sockets = webSockets(server, state, idle, notifyFetcher);
   const drain = (done) => {
     state.draining = true;
     server.close(done);
-    server.closeIdleConnections();
+    // Node's own closeIdleConnections leaves those that never sent a request.
+    for (const socket of idle) socket.destroy();
     for (const client of sockets.clients) client.close(1001, 'shutting down');
   };
   return { server, drain };
@@ -142,12 +150,13 @@ async function readAll(request) {
 }
 
 /** WebSockets on any path: the function is called with the connection and the set of all open ones. */
-function webSockets(server, state, notifyFetcher) {
+function webSockets(server, state, idle, notifyFetcher) {
   const sockets = new WebSocketServer({ noServer: true });
   const notify = (event) => {
     if (notifyFetcher) http.get(FETCHER_EVENTS + event, (answer) => answer.resume()).on('error', () => {});
   };
   server.on('upgrade', (request, socket, head) => {
+    idle.delete(socket);
     if (!state.fn) {
       return socket.end(`HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: ${UNSPECIALIZED.length}\r\n\r\n${UNSPECIALIZED}`);
     }

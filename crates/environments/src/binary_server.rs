@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -22,11 +23,11 @@ use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use program::Program;
 
@@ -116,28 +117,48 @@ where
     F: Future<Output = io::Result<S>>,
 {
     let container = Arc::new(Container::default());
-    let graceful = GracefulShutdown::new();
+    let (ending, end) = watch::channel(false);
     let mut told_to_end = std::pin::pin!(told_to_end);
     loop {
-        let stream = tokio::select! {
-            stream = next() => stream,
+        tokio::select! {
+            // A connection that broke before it was taken is its client's affair.
+            stream = next() => if let Ok(stream) = stream {
+                tokio::spawn(connection(container.clone(), stream, end.clone()));
+            },
             () = &mut told_to_end => break,
-        };
-        // A connection that broke before it was taken is its client's affair.
-        let Ok(stream) = stream else { continue };
-        let container = container.clone();
-        let service = service_fn(move |request| {
-            let container = container.clone();
-            async move { Ok::<_, Infallible>(container.answer(request).await) }
-        });
-        let mut http = http1::Builder::new();
-        http.max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS);
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        // How a connection ends is known to its client; there is nobody else to tell.
-        tokio::spawn(async move { drop(connection.await) });
+        }
     }
-    graceful.shutdown().await;
+    drop(end);
+    ending.send_replace(true);
+    // Every connection holds a receiver until it is done.
+    ending.closed().await;
     Ok(())
+}
+
+/// Serves one connection until its client closes it or the server ends.
+async fn connection<S>(container: Arc<Container>, stream: S, mut end: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let used = Arc::new(AtomicBool::new(false));
+    let service = service_fn(|request| {
+        used.store(true, Ordering::Relaxed);
+        let container = container.clone();
+        async move { Ok::<_, Infallible>(container.answer(request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS);
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    // How a connection ends is known to its client; there is nobody else to tell.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = end.wait_for(|ending| *ending) => {}
+    }
+    // One that never sent a request would be waited for until it does.
+    if used.load(Ordering::Relaxed) {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
 }
 
 /// One container: generic, then with its program.
@@ -207,8 +228,6 @@ async fn read_load(body: Incoming) -> Result<Load, String> {
 fn text(status: StatusCode, body: &str) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::new(Bytes::copy_from_slice(body.as_bytes()))));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

@@ -126,10 +126,9 @@ impl Definition {
             .ok_or_else(|| unreadable("is not there or not UTF-8".to_owned()))?;
         let mut definition: Definition = toml::from_str(source).map_err(|error| unreadable(error.to_string()))?;
         for file in &definition.files {
-            let content = folder.get_file(folder.path().join(file)).ok_or_else(|| DefinitionError::MissingFile {
-                environment: name.clone(),
-                file: file.clone(),
-            })?;
+            let content = folder
+                .get_file(folder.path().join(file))
+                .ok_or_else(|| DefinitionError::MissingFile { environment: name.clone(), file: file.clone() })?;
             definition.contents.push(content.contents());
         }
         definition.name = name;

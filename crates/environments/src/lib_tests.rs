@@ -3,7 +3,8 @@
 use super::*;
 
 fn catalog() -> Environments {
-    let options = Options { cache_dir: "/nowhere".into(), search_path: OsString::new(), fission: "/bin/fission".into() };
+    let options =
+        Options { cache_dir: "/nowhere".into(), search_path: OsString::new(), fission: "/bin/fission".into() };
     Environments::new(options).unwrap()
 }
 

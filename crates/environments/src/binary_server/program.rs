@@ -103,8 +103,8 @@ fn find(path: &Path, name: &str) -> Result<PathBuf, String> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
-    let inside = !name.is_empty()
-        && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let inside =
+        !name.is_empty() && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
     let file = path.join(name);
     if inside && file.is_file() {
         return Ok(file);

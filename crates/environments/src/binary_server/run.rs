@@ -70,7 +70,10 @@ pub(super) async fn run(program: &Program, request: Request<Incoming>) -> Respon
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
-            return text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers do not fit into a program's variables");
+            return text(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the headers do not fit into a program's variables",
+            );
         }
         Err(error) => return failed(&format!("the program could not be started: {error}")),
     };

@@ -1,0 +1,223 @@
+//! A server of an environment as a real process on a unix socket, and a client for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fission_environments::{Environments, LogProgress, Options, Runtime};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+/// A server that takes longer than this to come up or to end is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A language and how the functions of `tests/functions` are written in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Language {
+    pub(crate) name: &'static str,
+    pub(crate) image: &'static str,
+    extension: &'static str,
+}
+
+pub(crate) const NODEJS: Language = Language { name: "nodejs", image: "fission/node-env", extension: "js" };
+pub(crate) const PYTHON: Language = Language { name: "python", image: "fission/python-env", extension: "py" };
+pub(crate) const BINARY: Language = Language { name: "binary", image: "fission/binary-env", extension: "sh" };
+
+/// The table every behaviour all environments share is driven through.
+pub(crate) const LANGUAGES: [Language; 3] = [NODEJS, PYTHON, BINARY];
+
+impl Language {
+    /// A function every language has, by its name without extension.
+    pub(crate) fn function(&self, name: &str) -> PathBuf {
+        self.file(&format!("{name}.{}", self.extension))
+    }
+
+    /// A file or folder only this language has.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/functions").join(self.name).join(name)
+    }
+}
+
+/// The catalog as a `fission` binary would open it. Prepared folders are kept between runs, outside the tree.
+pub(crate) fn catalog() -> Environments {
+    let cache = std::env::var_os("FISSION_TEST_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        Path::new(&std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache/fission-test")
+    });
+    Environments::new(Options {
+        cache_dir: cache.join("environments"),
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        fission: env!("CARGO_BIN_EXE_fission-binary-env").into(),
+    })
+    .unwrap()
+}
+
+/// How a language's server is started; fails with what the host lacks.
+pub(crate) async fn runtime(language: Language) -> Runtime {
+    match catalog().prepare(language.image, &LogProgress).await {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("the tests of {} cannot run on this machine: {error}", language.name),
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    socket: PathBuf,
+    folder: TempDir,
+    pub(crate) language: Language,
+}
+
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Server {
+    /// A generic one.
+    pub(crate) async fn start(language: Language) -> Self {
+        Self::start_with(language, &[]).await
+    }
+
+    /// A generic one with environment variables set.
+    pub(crate) async fn start_with(language: Language, env: &[(&str, &str)]) -> Self {
+        let runtime = runtime(language).await;
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let log = |name: &str| Stdio::from(std::fs::File::create(folder.path().join(name)).unwrap());
+        let child = Command::new(&runtime.argv[0])
+            .args(&runtime.argv[1..])
+            .envs(runtime.env)
+            .envs(env.iter().copied())
+            .env("FISSION_SOCKET", &socket)
+            .stdin(Stdio::null())
+            .stdout(log("stdout"))
+            .stderr(log("stderr"))
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let server = Self { child, socket, folder, language };
+        let deadline = Instant::now() + PATIENCE;
+        while UnixStream::connect(&server.socket).await.is_err() {
+            assert!(Instant::now() < deadline, "{} did not come up: {}", language.name, server.log("stderr"));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server
+    }
+
+    /// One with a function.
+    pub(crate) async fn with(language: Language, code: &Path, entry: &str) -> Self {
+        let server = Self::start(language).await;
+        let answer = server.specialize(code, entry).await;
+        assert!(answer.status.is_success(), "{} {}: {}", language.name, code.display(), answer.text());
+        server
+    }
+
+    /// Version 2 of the protocol, with fields no server knows.
+    pub(crate) async fn specialize(&self, code: &Path, entry: &str) -> Answer {
+        let load = serde_json::json!({
+            "filepath": code,
+            "functionName": entry,
+            "url": "",
+            "FunctionMetadata": { "name": "hello", "namespace": "default" },
+            "envVersion": 3,
+            "aFieldOfTheFuture": [1, 2, 3],
+        });
+        self.send(request("POST", "/v2/specialize").header("content-type", "application/json"), load.to_string()).await
+    }
+
+    /// GET on a path.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(request("GET", path), "").await
+    }
+
+    /// One request on a connection of its own, read to its end.
+    pub(crate) async fn send(&self, head: http::request::Builder, body: impl Into<Bytes>) -> Answer {
+        let response = self.open(head, body).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap_or_else(|e| panic!("{}: {e}", self.language.name)).to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// One request whose answer is yet to be read.
+    pub(crate) async fn open(&self, head: http::request::Builder, body: impl Into<Bytes>) -> http::Response<Incoming> {
+        let stream = TokioIo::new(self.connect().await);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = head.body(Full::new(body.into())).unwrap();
+        sender
+            .send_request(request)
+            .await
+            .unwrap_or_else(|e| panic!("{}: {e}; {}", self.language.name, self.log("stderr")))
+    }
+
+    /// A bare connection.
+    pub(crate) async fn connect(&self) -> UnixStream {
+        UnixStream::connect(&self.socket).await.unwrap()
+    }
+
+    /// What it printed so far: `stdout` or `stderr`.
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+
+    /// A place for files of the test.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Asks it to end, without waiting.
+    pub(crate) fn terminate(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end and gives its exit code.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .unwrap_or_else(|_| panic!("{} did not end", self.language.name))
+            .unwrap()
+            .code()
+    }
+}
+
+/// The start of a request.
+pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header("host", "function")
+}
+
+/// Reads from a connection until it has seen a text.
+pub(crate) async fn read_until(stream: &mut UnixStream, text: &str) -> String {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut seen)).await;
+        assert!(read.is_ok_and(|count| count.unwrap() > 0), "no {text:?} in {:?}", String::from_utf8_lossy(&seen));
+    }
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+/// Polls until something is true.
+pub(crate) async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

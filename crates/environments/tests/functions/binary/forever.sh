@@ -1,0 +1,1 @@
+sleep 60 & echo $! >"$HTTP_X_PID_FILE"; printf started; wait

@@ -1,0 +1,1 @@
+printf "one\ntwo\n" >&2; echo three >&2; printf printed

@@ -1,0 +1,1 @@
+printf first; sleep 0.3; printf second

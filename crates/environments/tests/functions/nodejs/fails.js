@@ -1,0 +1,1 @@
+module.exports = async () => { throw new Error("the reason"); };

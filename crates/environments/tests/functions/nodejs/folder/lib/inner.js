@@ -1,0 +1,1 @@
+exports.deep = async () => ({ status: 200, body: "deep" });

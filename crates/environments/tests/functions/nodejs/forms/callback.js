@@ -1,0 +1,1 @@
+module.exports = (context, callback) => setImmediate(() => callback(202, 'called back', { 'X-Answer': 'yes' }));

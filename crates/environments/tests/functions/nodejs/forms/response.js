@@ -1,0 +1,1 @@
+module.exports = async ({ response }) => { response.status(203).json({ by: 'express' }); };

@@ -1,0 +1,3 @@
+module.exports = (ws, clients) => {
+  ws.on('message', (data) => ws.send(clients.size + ' ' + data));
+};

@@ -1,0 +1,5 @@
+from flask import abort
+
+
+def main():
+    abort(418)

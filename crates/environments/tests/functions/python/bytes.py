@@ -1,0 +1,2 @@
+def main():
+    return bytes(range(256))

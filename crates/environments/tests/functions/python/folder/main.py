@@ -1,0 +1,9 @@
+import vendored
+
+
+def main():
+    return "main file"
+
+
+def hello():
+    return vendored.WORD

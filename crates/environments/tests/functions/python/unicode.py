@@ -1,0 +1,2 @@
+def main():
+    return "Grüße, 世界 🌍"
