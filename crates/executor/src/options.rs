@@ -10,7 +10,7 @@ use fission_rpc::cache::Cache;
 pub struct Options {
     /// How often idle instances, idle groups and broken pools are looked at. 5 s, as in Fission.
     pub reap_interval: Duration,
-    /// Specializations in flight on this machine. 32: more would only make each of them slower.
+    /// Instances being made or loaded at once on this machine. 32: more would only make each of them slower.
     pub specializations: usize,
     /// Specializations in flight for one function. 20, as in Fission.
     pub pending_per_function: usize,

@@ -25,6 +25,9 @@ use crate::plan::Plan;
 use crate::pool::{Pool, runtime_of};
 use crate::{reaper, specialize};
 
+/// Longest time an instance may take to end once the platform goes down; its requests are done by then.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
 /// Groups of one function by uid: nearly always one, its newest generation.
 type Functions = HashMap<String, Vec<Arc<Group>>>;
 
@@ -36,12 +39,14 @@ pub(crate) struct Policy {
     pub(crate) index: Arc<Index>,
     pub(crate) code: Arc<dyn CodeSource>,
     pub(crate) register: Register,
-    /// Specializations this machine may do now.
+    /// Instances this machine may make or load now.
     pub(crate) turns: Semaphore,
     /// Everything spawned, so that shutdown can wait for it.
     pub(crate) tasks: TaskTracker,
-    /// Cancelled when the platform goes down.
+    /// Cancelled when the platform goes down: no new requests, no refilling.
     pub(crate) stopping: CancellationToken,
+    /// Cancelled when the time to drain is over: nothing is made or waited for any more.
+    pub(crate) ending: CancellationToken,
     pub(crate) conditions: Conditions,
     pub(crate) metrics: Metrics,
     /// Instances this machine still has room for.
@@ -69,6 +74,7 @@ impl Policy {
             slot_waiters: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            ending: CancellationToken::new(),
             conditions: Conditions::default(),
             metrics: Metrics::default(),
             functions: Mutex::default(),
@@ -182,11 +188,15 @@ impl Policy {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// The pool of an environment, if it has one.
+    pub(crate) fn known_pool(&self, uid: &str) -> Option<Arc<Pool>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
+    }
+
     /// The pool an instance came from, unless a changed environment has another one now.
     pub(crate) fn pool_of(&self, instance: &Instance) -> Option<Arc<Pool>> {
         let uid = instance.environment.metadata.uid.as_deref().unwrap_or_default();
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.get(uid).filter(|pool| pool.runtime == instance.runtime).cloned()
+        self.known_pool(uid).filter(|pool| pool.runtime == instance.runtime)
     }
 
     /// Takes away the pool of a deleted environment.
@@ -227,20 +237,30 @@ impl Policy {
 
     /// Ends an instance that serves no one.
     pub(crate) async fn end(&self, instance: &Instance) {
-        let grace = if self.stopping.is_cancelled() { Duration::ZERO } else { instance.grace() };
+        let limit = if self.stopping.is_cancelled() { SHUTDOWN_GRACE } else { Duration::MAX };
+        let grace = instance.grace().min(limit);
         self.backend.destroy(&instance.id, grace).await;
         self.register.remove(&instance.id);
     }
 
-    /// Takes a specialized instance out of service; it is ended when its requests in flight are done.
-    pub(crate) fn drain(&self, group: &Group, instance: &Instance) {
+    /// Makes and loads nothing from now on, and lets nobody wait for it.
+    pub(crate) fn end_all(&self) {
+        self.ending.cancel();
+        self.turns.close();
+        self.slots.close();
+    }
+
+    /// Takes a specialized instance out of service; it is ended when its requests in flight are done. Those who wait
+    /// for it get another as the function's limits allow.
+    pub(crate) fn drain(self: &Arc<Self>, group: &Arc<Group>, instance: &Instance) {
         instance.draining();
         group.close(&instance.id);
         self.register.changed();
+        self.scale(group);
     }
 
     /// Drains a retired group once nobody waits in it.
-    pub(crate) fn settle(&self, group: &Group) {
+    pub(crate) fn settle(self: &Arc<Self>, group: &Arc<Group>) {
         if group.is_retired() && group.endpoints.prune_waiting() == 0 {
             for instance in group.instances() {
                 self.drain(group, &instance);
@@ -249,7 +269,7 @@ impl Policy {
     }
 
     /// Drains specialized instances whose environment has changed, once its new pool has shown that it works.
-    pub(crate) fn recycle_outdated(&self) {
+    pub(crate) fn recycle_outdated(self: &Arc<Self>) {
         let warm: HashMap<String, u64> = self
             .pools()
             .iter()

@@ -91,6 +91,8 @@ struct State {
     failures: u32,
     retry_at: Option<Instant>,
     last_error: Option<BackendError>,
+    /// The last trouble in words, so that it is told once.
+    told: Option<String>,
     refill_scheduled: bool,
 }
 
@@ -134,6 +136,7 @@ impl Pool {
                 failures: 0,
                 retry_at: None,
                 last_error: None,
+                told: None,
                 refill_scheduled: false,
             }),
         })
@@ -329,20 +332,23 @@ impl Pool {
             }
         }
         let Some(slot) = policy.slot(wanted).await else { return Ok(None) };
+        let Ok(_turn) = policy.turns.acquire().await else { return Ok(None) };
         let instance = Instance::new(environment.clone(), self.runtime, function.clone(), slot);
         policy.register.insert(instance.clone());
         let starting = Starting(&policy, &instance);
         let spec = InstanceSpec { id: instance.id.clone(), environment, function };
         let limit = policy.options.create_timeout;
-        let created = tokio::time::timeout(limit, policy.backend.create(spec)).await.unwrap_or_else(|_| {
-            let why = format!("was not ready within {} s", limit.as_secs());
-            Err(BackendError::Broken { instance: instance.id.clone(), why })
-        });
+        let broken = |why: String| BackendError::Broken { instance: instance.id.clone(), why };
+        let created = tokio::select! {
+            created = policy.backend.create(spec) => created,
+            () = tokio::time::sleep(limit) => Err(broken(format!("was not ready within {} s", limit.as_secs()))),
+            () = policy.ending.cancelled() => Err(broken("was given up: the platform is shutting down".to_owned())),
+        };
         std::mem::forget(starting);
         match created {
             Ok(created) => {
                 if !instance.ready(created) {
-                    return Err(BackendError::Broken { instance: instance.id.clone(), why: "ended at once".into() });
+                    return Err(broken("ended at once".to_owned()));
                 }
                 policy.register.changed();
                 Ok(Some(instance))
@@ -357,7 +363,6 @@ impl Pool {
     /// Counts a failure, tells the takers it concerns, and slows down.
     fn failed(self: &Arc<Self>, error: BackendError) {
         let unsupported = matches!(error, BackendError::Unsupported { .. });
-        tracing::warn!(environment = %self.key, %error, "an instance could not be made");
         let takers: Vec<_> = {
             let mut state = self.state();
             // What cannot work for one taker cannot work for any.
@@ -372,19 +377,30 @@ impl Pool {
     }
 
     fn count_failure(&self, error: BackendError, unsupported: bool) {
-        let failures = {
+        // Without the instance's id, so that the same trouble reads the same each time.
+        let told = match &error {
+            BackendError::Broken { why, .. } => format!("an instance {why}"),
+            other => other.to_string(),
+        };
+        let (failures, known) = {
             let mut state = self.state();
+            let known = state.told.as_ref() == Some(&told);
+            state.told = Some(told.clone());
             state.failures =
                 if unsupported { state.failures.max(CRASH_LOOP) } else { state.failures.saturating_add(1) };
             let pause = PAUSE.saturating_mul(1 << (state.failures - 1).min(16)).min(PAUSE_MAX);
             state.retry_at = Some(Instant::now() + if unsupported { UNSUPPORTED_PAUSE } else { pause });
-            state.last_error = Some(error.clone());
-            state.failures
+            state.last_error = Some(error);
+            (state.failures, known)
         };
-        if failures >= CRASH_LOOP
+        if !known {
+            tracing::warn!(environment = %self.key, why = %told, "an instance could not be made or ended by itself");
+        }
+        if (failures == CRASH_LOOP || !known)
+            && failures >= CRASH_LOOP
             && let Some(policy) = self.policy.upgrade()
         {
-            policy.conditions.environment_failed(&self.environment(), unsupported, &error.to_string());
+            policy.conditions.environment_failed(&self.environment(), unsupported, &told);
         }
     }
 
@@ -412,6 +428,7 @@ impl Pool {
             state.failures = 0;
             state.retry_at = None;
             state.last_error = None;
+            state.told = None;
             state.environment.clone()
         };
         if let Some(policy) = self.policy.upgrade() {

@@ -50,14 +50,14 @@ fn candidates(group: &Group, idle: Duration) -> Vec<(Duration, Arc<Instance>)> {
 }
 
 /// Ends what has been idle longer than the function's idle timeout. A request that comes first wins.
-fn reap(policy: &Policy, group: &Group) {
+fn reap(policy: &Arc<Policy>, group: &Arc<Group>) {
     let idle = Duration::from_secs(group.function.spec.idle_timeout_seconds().unsigned_abs());
     for (_, instance) in candidates(group, idle) {
         close_if_idle(policy, group, &instance);
     }
 }
 
-fn close_if_idle(policy: &Policy, group: &Group, instance: &Instance) -> bool {
+fn close_if_idle(policy: &Arc<Policy>, group: &Arc<Group>, instance: &Instance) -> bool {
     let closed = instance.loaded().is_some_and(|loaded| loaded.endpoint.close_if_idle());
     if closed {
         policy.drain(group, instance);
@@ -67,7 +67,7 @@ fn close_if_idle(policy: &Policy, group: &Group, instance: &Instance) -> bool {
 
 /// Ends one instance that serves no one, because another needs its room: the one idle for longest, else a generic one
 /// of the fullest pool. Returns whether there was one.
-pub(crate) fn make_room(policy: &Policy) -> bool {
+pub(crate) fn make_room(policy: &Arc<Policy>) -> bool {
     let mut idle: Vec<_> = policy
         .groups()
         .into_iter()

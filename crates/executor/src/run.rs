@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fission_rpc::instances::Phase;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,9 @@ use crate::{exits, reaper, refusals, updates};
 
 /// How often shutdown looks whether requests are still in flight.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Longest time ending every instance may take, killing included.
+const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// Runs until cancelled, then until everything is ended.
 pub(crate) async fn run(policy: Arc<Policy>, cancel: CancellationToken) {
@@ -62,20 +66,16 @@ async fn shut_down(policy: &Arc<Policy>) {
             policy.drain(&group, &instance);
         }
     }
+    policy.end_all();
     for instance in policy.register.living() {
-        policy.destroy(instance);
+        if matches!(instance.phase(), Phase::Generic | Phase::Specializing) {
+            policy.destroy(instance);
+        }
     }
     policy.tasks.close();
-    // Each task above ends with a `destroy` that kills; what still creates is ended by dropping it with the runtime.
-    let _ = tokio::time::timeout(policy.options.create_timeout, async {
-        while !policy.register.living().is_empty() {
-            tokio::time::sleep(DRAIN_LOOK).await;
-            for instance in policy.register.living() {
-                policy.end(&instance).await;
-            }
-        }
-    })
-    .await;
+    if tokio::time::timeout(CLEAN_UP, policy.tasks.wait()).await.is_err() {
+        tracing::warn!(instances = policy.register.living().len(), "gave up waiting for instances to end");
+    }
 }
 
 fn busy(policy: &Policy) -> usize {

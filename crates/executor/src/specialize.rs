@@ -36,10 +36,7 @@ type Remember = bool;
 
 /// Brings one instance into a group, or refuses those who wait for it.
 pub(crate) async fn bring(policy: &Arc<Policy>, group: &Arc<Group>, pending: Pending) {
-    group.stage(Stage::Turn);
-    if let Ok(_turn) = policy.turns.acquire().await
-        && group.wanted()
-    {
+    if group.wanted() {
         let labels = crate::metrics::labels(&group.function);
         match attempts(policy, group).await {
             Ok(()) => policy.metrics.cold_starts.get_or_create_owned(&labels).inc(),
@@ -92,8 +89,11 @@ async fn try_once(
         }
     };
     let take = async { instance(policy, group, &environment).await.map_err(failed) };
-    let (fetched, instance) = tokio::try_join!(fetch, take)?;
-    let Some(instance) = instance.keep() else { return Err(Failure::Unwanted) };
+    let (fetched, taken) = tokio::try_join!(fetch, take)?;
+    group.stage(Stage::Turn);
+    let Ok(_turn) = policy.turns.acquire().await else { return Err(Failure::Unwanted) };
+    // Those who wanted it may be gone by now; dropped, it goes back to where it came from.
+    let Some(instance) = taken.filter(|_| group.wanted()).and_then(Taken::keep) else { return Err(Failure::Unwanted) };
 
     group.stage(Stage::Load);
     let began = Instant::now();
@@ -160,7 +160,6 @@ async fn fetch(policy: &Policy, package: &Package, keep_archive: bool, attempt: 
 enum Taken {
     Generic(crate::pool::Generic),
     Own(OwnInstance),
-    Nothing,
 }
 
 /// An instance made for one function; it is ended if it is not kept.
@@ -179,20 +178,22 @@ impl Taken {
         match self {
             Taken::Generic(generic) => generic.claim(),
             Taken::Own(mut own) => own.1.take(),
-            Taken::Nothing => None,
         }
     }
 }
 
-async fn instance(policy: &Arc<Policy>, group: &Group, environment: &Arc<Environment>) -> Result<Taken, BackendError> {
+/// A generic instance, or one of the function's own. None when there is no room and nobody wants it any more.
+async fn instance(
+    policy: &Arc<Policy>,
+    group: &Group,
+    environment: &Arc<Environment>,
+) -> Result<Option<Taken>, BackendError> {
     let pool = policy.pool(environment);
     if group.plan.pooled {
-        let generic = pool.take().await?;
-        // Those who wanted it may be gone by now; dropped, it goes back to the pool.
-        return Ok(if group.wanted() { Taken::Generic(generic) } else { Taken::Nothing });
+        return Ok(Some(Taken::Generic(pool.take().await?)));
     }
     let made = pool.make(Some(group.function.clone()), || group.wanted()).await?;
-    Ok(made.map_or(Taken::Nothing, |instance| Taken::Own(OwnInstance(policy.clone(), Some(instance)))))
+    Ok(made.map(|instance| Taken::Own(OwnInstance(policy.clone(), Some(instance)))))
 }
 
 async fn load(
@@ -260,14 +261,17 @@ pub(crate) fn version_of(package: &Package) -> crate::instance::PackageVersion {
 
 /// Waits until an instance's endpoint is closed, by whomever, and its last request is done; then ends it.
 async fn attend(policy: Arc<Policy>, group: Arc<Group>, instance: Arc<Instance>, endpoint: Arc<Endpoint>) {
+    let limit = Duration::from_secs(group.function.spec.timeout_seconds().unsigned_abs());
+    let overdue = async {
+        instance.closing.cancelled().await;
+        tokio::time::sleep(limit).await;
+    };
     tokio::select! {
         () = endpoint.drained() => {}
-        () = instance.closing.cancelled() => {
-            let limit = Duration::from_secs(group.function.spec.timeout_seconds().unsigned_abs());
-            if tokio::time::timeout(limit, endpoint.drained()).await.is_err() {
-                tracing::warn!(instance = %instance.id, limit_s = limit.as_secs(), "ended with requests in flight");
-            }
+        () = overdue => {
+            tracing::warn!(instance = %instance.id, limit_s = limit.as_secs(), "ended with requests in flight");
         }
+        () = policy.ending.cancelled() => {}
     }
     instance.draining();
     group.close(&instance.id);

@@ -60,7 +60,8 @@ fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
         policy.index.forget(group.endpoints.key());
         policy.settle(&group);
     }
-    if function.spec.executor_type() != ExecutorType::Newdeploy {
+    let scale = &function.spec.invoke_strategy.execution_strategy;
+    if function.spec.executor_type() != ExecutorType::Newdeploy || scale.min_scale <= 0 {
         return;
     }
     match policy.group(function, || policy.index.group(function)) {
@@ -95,6 +96,11 @@ fn reread_environments(policy: &Arc<Policy>) {
 }
 
 fn environment_applied(policy: &Arc<Policy>, environment: &Arc<Environment>) {
+    let uid = environment.metadata.uid.as_deref().unwrap_or_default();
+    let known = policy.known_pool(uid).map(|pool| pool.environment());
+    if known.is_some_and(|known| known.metadata.generation == environment.metadata.generation) {
+        return; // only its status changed, and that is our own writing
+    }
     policy.pool(environment).refill();
     policy.recycle_outdated();
     for group in policy.groups() {

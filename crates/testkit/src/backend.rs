@@ -51,6 +51,7 @@ pub struct ScriptedBackend {
 
 #[derive(Default)]
 struct Script {
+    prepare_delay: Duration,
     create_delay: Duration,
     specialize_delay: Duration,
     destroy_delay: Duration,
@@ -88,6 +89,11 @@ impl ScriptedBackend {
             exits_receiver: Mutex::new(Some(receiver)),
             sockets,
         })
+    }
+
+    /// From now on preparing an environment takes this long.
+    pub fn set_prepare_delay(&self, delay: Duration) {
+        lock(&self.script).prepare_delay = delay;
     }
 
     /// From now on making an instance takes this long.
@@ -171,6 +177,8 @@ impl Backend for ScriptedBackend {
     async fn prepare(&self, environment: &Environment) -> Result<(), BackendError> {
         let environment = ObjectKey::of(environment).to_string();
         self.note(Call::Prepare(environment.clone()));
+        let delay = lock(&self.script).prepare_delay;
+        crate::pause(delay).await;
         match lock(&self.script).unsupported.clone() {
             Some(why) => Err(BackendError::Unsupported { environment, why }),
             None => Ok(()),

@@ -152,6 +152,19 @@ async fn a_function_that_was_never_called_costs_nothing() {
     assert_eq!(world.pool_manager.list().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn cold_starts_are_counted_under_fissions_names() {
+    let world = World::new(Options::default(), 1);
+    let mut registry = prometheus_client::registry::Registry::default();
+    world.pool_manager.register_metrics(&mut registry);
+    let function = world.declare(fixtures::function("hello"));
+    drop(ask(&world, &function).await.unwrap());
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let row = r#"fission_function_cold_starts_total{function_name="hello",function_namespace="default"} 1"#;
+    assert!(text.contains(row), "{text}");
+}
+
 #[tokio::test]
 async fn the_pool_manager_adds_less_than_a_third_of_a_millisecond() {
     let world = World::new(Options::default(), 50);

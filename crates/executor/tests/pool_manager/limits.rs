@@ -107,6 +107,25 @@ async fn a_burst_beyond_the_machines_room_waits_instead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_environment_that_is_being_prepared_holds_up_no_other() {
+    let world = Arc::new(World::new(Options { specializations: 1, ..Options::default() }, 0));
+    world.declared.environments.apply(fixtures::environment("python", 0));
+    let mut quick = fixtures::function("quick");
+    quick.spec.environment.name = "python".into();
+    let quick = world.declare(quick);
+    drop(ask(&world, &quick).await.unwrap());
+    world.backend.set_prepare_delay(Duration::from_secs(60));
+    let slow = world.declare(fixtures::function("slow"));
+    let waiting = burst(&world, &slow, 30, ms(1));
+    tokio::time::sleep(ms(100)).await;
+    let next = world.update(fixtures::next_generation((*quick).clone()));
+    drop(world.request(&next, ms(100)).await.unwrap());
+    for request in waiting {
+        request.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_instance_makes_room_for_another_function() {
     let world = World::new(Options { max_instances: 2, ..Options::default() }, 0);
     for name in ["a", "b", "c", "d"] {

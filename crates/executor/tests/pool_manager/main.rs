@@ -8,6 +8,7 @@ mod limits;
 mod newdeploy;
 mod reaping;
 mod shutdown;
+mod storm;
 mod updates;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Functions with instances of their own, scaled by demand.
 
 use fission_executor::Options;
+use fission_executor::backend::BackendError;
 use fission_rpc::instances::Phase;
 use fission_testkit::{World, eventually, fixtures};
 
@@ -55,6 +56,15 @@ async fn a_crashed_one_of_the_minimum_is_replaced_without_a_request() {
     world.backend.crash(&first, "exited with code 1");
     tokio::time::sleep(Duration::from_secs(15)).await;
     assert_eq!(in_phase(&world, Phase::Specialized).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minimum_that_cannot_be_loaded_is_not_spun() {
+    let world = World::new(Options::default(), 0);
+    world.backend.on_specialize(|_, _| Some(BackendError::Refused { status: 500, message: "no such module".into() }));
+    world.declare(fixtures::newdeploy("hello", 1, 1));
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!((2..8).contains(&creates(&world)), "{}", creates(&world));
 }
 
 #[tokio::test(start_paused = true)]

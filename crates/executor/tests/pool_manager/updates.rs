@@ -156,6 +156,40 @@ async fn a_changed_pool_size_only_resizes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_changed_status_of_an_environment_changes_nothing_that_runs() {
+    let world = World::new(Options::default(), 2);
+    warm(&world, 2).await;
+    let mut environment = (*world.declared.environments.list()[0]).clone();
+    environment.status = Some(Default::default());
+    world.declared.environments.apply(environment);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(creates(&world), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_while_their_instance_is_replaced_get_another_at_once() {
+    let world = Arc::new(World::new(Options { pending_per_function: 1, ..Options::default() }, 0));
+    let mut function = fixtures::function("hello");
+    function.spec.concurrency = 2;
+    function.spec.requests_per_pod = 1;
+    let function = world.declare(function);
+    let serving = (ask(&world, &function).await.unwrap(), ask(&world, &function).await.unwrap());
+    let waiting = burst(&world, &function, 1, ms(1));
+    tokio::time::sleep(ms(5)).await;
+    let key = ObjectKey { namespace: "default".into(), name: "hello".into() };
+    let package = world.declared.packages.get(&key).unwrap();
+    world.declared.packages.apply(fixtures::next_generation((*package).clone()));
+    tokio::time::sleep(ms(5)).await;
+    drop(serving.0);
+    let began = tokio::time::Instant::now();
+    for request in waiting {
+        request.await.unwrap().unwrap();
+    }
+    assert!(began.elapsed() < ms(100), "{:?}", began.elapsed());
+    drop(serving.1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deleted_environment_takes_its_pool_along_and_drains_its_functions() {
     let world = World::new(Options::default(), 2);
     warm(&world, 2).await;
