@@ -1,6 +1,7 @@
 //! Our own tools: `cargo xtask tidy` checks the rules of the house, `cargo xtask codegen` writes generated files.
 
 mod codegen;
+mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = root().and_then(|root| match words.as_slice() {
+        ["tidy"] => tidy::run(&root),
         ["codegen"] => codegen::write(&root).map(|()| true),
         ["codegen", "--check"] => codegen::check(&root),
         _ => anyhow::bail!("{USAGE}"),

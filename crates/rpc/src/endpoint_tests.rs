@@ -1,3 +1,5 @@
+//! Endpoints under many callers, one behaviour a test.
+
 use super::*;
 
 fn group(limit: u32, once: bool) -> Arc<FunctionEndpoints> {
