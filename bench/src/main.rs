@@ -1,0 +1,65 @@
+//! One benchmark per promised figure, beside the alternative. `bench/run` runs them all and prints the table of
+//! `bench/README.md`.
+//!
+//! Start reading in `proxy` (the warm path) and `cold`.
+
+mod cold;
+mod load;
+mod platform;
+mod process;
+mod proxy;
+mod servers;
+mod stats;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+// The allocator the platform ships with: its router is measured inside this program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(about = "Measures what the project promises", version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The router beside nginx and haproxy.
+    Proxy,
+    /// First calls of functions never loaded.
+    Cold { binary: PathBuf },
+    /// From source file to first answer through the CLI.
+    Creation { binary: PathBuf },
+    /// Memory and start time of a platform with nothing to do.
+    Idle { binary: PathBuf },
+    /// Ten thousand functions and routes.
+    Scale { binary: PathBuf },
+    /// A hello server for the proxies (used by `proxy`).
+    #[command(hide = true)]
+    Backend { socket: PathBuf, address: SocketAddr },
+    /// Our router before that server (used by `proxy`).
+    #[command(hide = true)]
+    Router { socket: PathBuf, address: SocketAddr },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    // One thread: on two cores the load must leave room for what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.what {
+            What::Proxy => proxy::run().await,
+            What::Cold { binary } => cold::cold_starts(&binary).await,
+            What::Creation { binary } => cold::creation(&binary).await,
+            What::Idle { binary } => cold::idle(&binary).await,
+            What::Scale { binary } => cold::scale(&binary).await,
+            What::Backend { socket, address } => servers::backend(&socket, address).await,
+            What::Router { socket, address } => servers::router(socket, address).await,
+        }
+    })
+}
