@@ -126,6 +126,10 @@ async fn reconcile(
         restamp(client, functions, key, package.metadata.resource_version.as_deref().unwrap_or_default()).await?;
     }
     let Some(wanted) = status::wanted(&package, &hash) else { return Ok(()) };
+    let log = wanted.build_log.clone();
+    let mut wanted = json!(wanted);
+    // An empty log is left out of the object, and what is left out of a merge patch stays as it was.
+    wanted["buildlog"] = json!(log);
     let api = Api::<Package>::namespaced(client.clone(), &key.namespace);
     // The version makes a status meant for older content fail instead of hiding newer content.
     let patch = json!({ "metadata": { "resourceVersion": package.metadata.resource_version }, "status": wanted });

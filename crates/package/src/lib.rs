@@ -16,6 +16,8 @@
 
 pub mod archive;
 pub mod controller;
+#[cfg(test)]
+mod fake_api;
 pub mod pruner;
 pub mod source;
 pub mod storage;

@@ -6,13 +6,16 @@
 //! | `<digest>.zip` | an archive kept as it is |
 //! | `<digest>.d` | an unpacked archive |
 //!
+//! Instances have links or copies of their own, so an entry may be removed although code of it runs; it must only not
+//! be removed between being given out and being linked, and that is what "unused for a while" is for.
+//!
 //! Nothing is synced to disk: a crash of the process loses nothing, and after a crash of the machine the cache is not
 //! trusted. It lives in a folder named after the boot of the machine, and those of other boots are removed.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -181,19 +184,19 @@ impl CodeCache {
             .map(|(name, entry)| (entry.used, name.clone()))
             .collect();
         unused.sort();
-        let mounted = mounted();
         for (_, name) in unused {
             if self.total.load(Ordering::Relaxed) <= self.max_bytes {
                 return;
             }
-            let path = self.dir.join(&name);
-            if !is_held(&path, &mounted) {
-                self.take_out(&name, &path);
-            }
+            self.take_out(&name);
         }
         let total = self.total.load(Ordering::Relaxed);
         if total > self.max_bytes {
-            tracing::debug!(total, limit = self.max_bytes, "the code cache is over its limit, and all of it is in use");
+            tracing::debug!(
+                total,
+                limit = self.max_bytes,
+                "the code cache is over its limit, and all of it was used a short while ago"
+            );
         }
     }
 
@@ -210,10 +213,11 @@ impl CodeCache {
     }
 
     /// Out of the index first, then renamed, then removed: nobody is given half an entry.
-    fn take_out(&self, name: &str, path: &Path) {
+    fn take_out(&self, name: &str) {
+        let path = self.dir.join(name);
         let going = self.dir.join(format!("{PARTIAL}{}", uuid::Uuid::new_v4()));
         let mut entries = self.lock();
-        if let Err(error) = fs::rename(path, &going) {
+        if let Err(error) = fs::rename(&path, &going) {
             tracing::warn!(path = %path.display(), %error, "unused code could not be removed");
             return;
         }
@@ -298,29 +302,6 @@ fn remove(path: &Path) {
         }
         _ => {}
     }
-}
-
-/// Whether an instance still uses an entry: it has another name, or is mounted somewhere.
-fn is_held(path: &Path, mounted: &[PathBuf]) -> bool {
-    let linked = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.nlink() > 1);
-    linked || mounted.iter().any(|root| root.ends_with(path.file_name().unwrap_or_default()))
-}
-
-/// What is mounted anywhere, in all mount namespaces that can be seen: instances that outlived an earlier process are
-/// known to nobody but the kernel.
-fn mounted() -> Vec<PathBuf> {
-    const ROOT_FIELD: usize = 3;
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut roots: Vec<PathBuf> = processes
-        .filter_map(Result::ok)
-        .filter_map(|process| fs::read_to_string(process.path().join("mountinfo")).ok())
-        .flat_map(|mounts| {
-            mounts.lines().filter_map(|mount| mount.split(' ').nth(ROOT_FIELD)).map(PathBuf::from).collect::<Vec<_>>()
-        })
-        .collect();
-    roots.sort();
-    roots.dedup();
-    roots
 }
 
 #[cfg(test)]
