@@ -26,7 +26,7 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether every file is what [`write`] would write; prints those that are not.
+/// Whether every file is what [`write()`] would write; prints those that are not.
 pub(crate) fn check(root: &Path) -> Result<bool> {
     let wanted = wanted()?;
     let present = present(&root.join(FOLDER))?;

@@ -172,3 +172,13 @@ fn literals_are_base64_in_the_schema() {
     assert_eq!(node("Package", "spec.source.literal")["format"], "byte");
     assert_eq!(node("Package", "spec.source.literal")["type"], "string");
 }
+
+#[test]
+fn descriptions_are_for_people_and_name_no_rust_items() {
+    for info in KINDS {
+        visit(info.schema(), info.kind, &mut |path, node| {
+            let text = node["description"].as_str().unwrap_or_default();
+            assert!(!text.contains("[`"), "{path}: {text}");
+        });
+    }
+}

@@ -49,7 +49,7 @@ pub struct EnvironmentSpec {
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
     #[schemars(range(min = 0))]
     pub poolsize: i64,
-    /// Seconds an instance may take to end; absent means [`DEFAULT_TERMINATION_GRACE_SECONDS`], 0 means at once.
+    /// Seconds an instance may take to end; absent means 90, 0 means at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub termination_grace_period: Option<i64>,

@@ -65,16 +65,16 @@ pub struct FunctionSpec {
     /// How instances are made.
     #[serde(rename = "InvokeStrategy", default, deserialize_with = "null_default")]
     pub invoke_strategy: InvokeStrategy,
-    /// Seconds a request may take; 0 means [`DEFAULT_TIMEOUT_SECONDS`].
+    /// Seconds a request may take; 0 means 60.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
     pub function_timeout: i64,
-    /// Seconds an idle instance lives; absent means [`DEFAULT_IDLE_TIMEOUT_SECONDS`], 0 means at once.
+    /// Seconds an idle instance lives; absent means 120, 0 means at once.
     #[serde(rename = "idletimeout", default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<i64>,
-    /// Most instances at once; 0 means [`DEFAULT_CONCURRENCY`].
+    /// Most instances at once; 0 means 500.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
     pub concurrency: i64,
-    /// Most requests an instance serves at once; 0 means [`DEFAULT_REQUESTS_PER_POD`].
+    /// Most requests an instance serves at once; 0 means 1.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "is_default")]
     pub requests_per_pod: i64,
     /// Whether an instance serves exactly one request and is then removed.

@@ -47,7 +47,7 @@ pub struct Archive {
     #[serde(rename = "type", default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["", "literal", "url", "oci"]))]
     pub kind: String,
-    /// The bytes themselves, at most [`crate::MAX_LITERAL_BYTES`].
+    /// The bytes themselves, at most 256 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "byte"))]
     pub literal: Option<ByteString>,

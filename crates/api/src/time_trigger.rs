@@ -32,10 +32,10 @@ pub struct TimeTriggerSpec {
     pub cron: String,
     /// The function called.
     pub functionref: FunctionReference,
-    /// HTTP method; [`DEFAULT_METHOD`] when absent.
+    /// HTTP method; POST when absent.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
     pub method: String,
-    /// Path appended to the function's URL; [`DEFAULT_SUBPATH`] when absent.
+    /// Path appended to the function's URL; `/` when absent.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
     pub subpath: String,
 }

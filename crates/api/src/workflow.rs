@@ -39,7 +39,7 @@ pub const MAX_BRANCHES: usize = 10;
 pub struct WorkflowSpec {
     /// Name of the first state.
     pub start_at: String,
-    /// The states by name, at most [`MAX_STATES`].
+    /// The states by name, at most 100.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 100))]
     pub states: BTreeMap<String, WorkflowState>,
     /// How failed tasks are tried again unless they say otherwise.
@@ -83,9 +83,9 @@ pub struct HistoryRetention {
     pub max_age: String,
 }
 
-/// A state of a workflow ([`WorkflowState`]) or of a branch ([`BranchState`]); `B` is what its branches may hold.
-///
-/// Generic because the schema of a Kubernetes kind may not be recursive: a branch's states have no branches.
+// Generic because the schema of a Kubernetes kind may not be recursive: `B` is what branches may hold, and the states of
+// a branch have none.
+/// One state: what is done, and where to go next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", bound(deserialize = "B: Deserialize<'de>"))]
 pub struct State<B> {
@@ -160,7 +160,7 @@ pub struct Catcher {
 pub struct Branch {
     /// Name of the first state.
     pub start_at: String,
-    /// The states by name, at most [`MAX_BRANCH_STATES`]; no Parallel, no Map.
+    /// The states by name, at most 20; no Parallel, no Map.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 20))]
     pub states: BTreeMap<String, BranchState>,
 }
