@@ -1,13 +1,16 @@
 //! A cold start: an instance and the code, brought together, become an endpoint of the function.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fission_api::{Environment, Package};
-use fission_rpc::cache::ObjectKey;
+use fission_api::{Environment, Function, Package};
+use fission_rpc::cache::{Cache, ObjectKey};
 use fission_rpc::code::{Code, CodeError};
 use fission_rpc::endpoint::{Address, Endpoint};
 use fission_rpc::refusal::Refusal;
+use kube::Resource;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::backend::{BackendError, Load};
@@ -20,6 +23,9 @@ use crate::refusals;
 const LOAD_MARGIN: Duration = Duration::from_secs(5);
 /// Pause before code that could not be reached is asked for again; grows with each attempt.
 const FETCH_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long something a function refers to is waited for if it is not there: longer than watches of two kinds are apart.
+const WATCH_LAG: Duration = Duration::from_millis(300);
 
 /// Why one attempt brought no endpoint.
 enum Failure {
@@ -77,8 +83,8 @@ async fn try_once(
     code: &mut Option<Code>,
     attempt: u32,
 ) -> Result<(), Failure> {
-    let environment = environment_of(policy, group)?;
-    let package = package_of(policy, group)?;
+    let environment = environment_of(policy, group).await?;
+    let package = package_of(policy, group).await?;
     let failed = |error: BackendError| failure(group, &environment, &error, attempt);
 
     group.stage(Stage::Instance);
@@ -122,28 +128,50 @@ fn failure(group: &Group, environment: &Environment, error: &BackendError, attem
     }
 }
 
-fn environment_of(policy: &Policy, group: &Group) -> Result<Arc<Environment>, Failure> {
+async fn environment_of(policy: &Policy, group: &Group) -> Result<Arc<Environment>, Failure> {
     let function = &group.function;
-    let key = ObjectKey {
-        namespace: function.metadata.namespace.clone().unwrap_or_default(),
-        name: function.spec.environment.name.clone(),
-    };
-    let missing = || Failure::Final(refusals::no_environment(function, &key), false);
-    policy.declared.environments.get(&key).ok_or_else(missing)
+    let key = beside(function, &function.spec.environment.name);
+    let found = declared(&policy.declared.environments, &key).await;
+    found.ok_or_else(|| Failure::Final(refusals::no_environment(function, &key), false))
 }
 
-fn package_of(policy: &Policy, group: &Group) -> Result<Arc<Package>, Failure> {
+async fn package_of(policy: &Policy, group: &Group) -> Result<Arc<Package>, Failure> {
     let function = &group.function;
-    let key = ObjectKey {
-        namespace: function.metadata.namespace.clone().unwrap_or_default(),
-        name: function.spec.package.package_ref.name.clone(),
-    };
-    let missing = || Failure::Final(refusals::no_package(function, &key), false);
-    let package = policy.declared.packages.get(&key).ok_or_else(missing)?;
+    let key = beside(function, &function.spec.package.package_ref.name);
+    let found = declared(&policy.declared.packages, &key).await;
+    let package = found.ok_or_else(|| Failure::Final(refusals::no_package(function, &key), false))?;
     match refusals::not_deployable(function, &package) {
         Some(refusal) => Err(Failure::Final(refusal, false)),
         None => Ok(package),
     }
+}
+
+/// The key of what a function refers to by name; references never cross namespaces.
+fn beside(function: &Function, name: &str) -> ObjectKey {
+    ObjectKey { namespace: function.metadata.namespace.clone().unwrap_or_default(), name: name.to_owned() }
+}
+
+/// An object by key. Kinds are watched apart, so what was declared before the function may be seen a moment after it.
+async fn declared<K>(cache: &Cache<K>, key: &ObjectKey) -> Option<Arc<K>>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    if key.name.is_empty() {
+        return None;
+    }
+    if let Some(object) = cache.get(key) {
+        return Some(object);
+    }
+    let mut changes = cache.subscribe();
+    let appears = async {
+        loop {
+            if let Some(object) = cache.get(key) {
+                return Some(object);
+            }
+            changes.next().await?;
+        }
+    };
+    tokio::time::timeout(WATCH_LAG, appears).await.ok().flatten()
 }
 
 async fn fetch(policy: &Policy, package: &Package, keep_archive: bool, attempt: u32) -> Result<Code, Failure> {

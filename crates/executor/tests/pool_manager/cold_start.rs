@@ -69,6 +69,18 @@ async fn code_is_fetched_while_the_instance_is_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_package_that_is_seen_a_moment_after_its_function_is_waited_for() {
+    let world = Arc::new(World::new(Options::default(), 0));
+    let function = world.update(fixtures::function("hello"));
+    let requests = burst(&world, &function, 1, ms(1));
+    tokio::time::sleep(ms(20)).await;
+    world.declare((*function).clone());
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_gets_a_running_instances_slot_waited_for_no_specialization() {
     let world = Arc::new(World::new(Options::default(), 1));
     warm(&world, 1).await;
