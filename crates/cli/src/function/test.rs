@@ -1,0 +1,174 @@
+//! `fission function test`: one request through the router's internal listener, without a route.
+
+use std::time::Duration;
+
+use clap::Args;
+use fission_api::{Function, labels::header};
+use fission_rpc::signing;
+use http::{HeaderName, HeaderValue, Method, Request};
+use http_body_util::BodyExt;
+use kube::client::Body;
+
+use super::logs::{self, LogsArgs};
+use crate::duration::GoDuration;
+use crate::failure::{Doing, Failure, Outcome};
+use crate::noun::{self, root_of};
+use crate::output::OutputFlag;
+use crate::session::{Session, query_value};
+use crate::target::client_for;
+
+/// Log lines shown after a failed call.
+const LINES_AFTER_FAILURE: usize = 20;
+
+/// Call a function without a route
+#[derive(Debug, Args)]
+#[command(after_help = "EXAMPLES:
+  fission function test --name hello
+  fission fn test --name hello --method POST --body '{\"a\":1}' -H 'Content-Type: application/json'
+  fission fn test --name hello --subpath /items/1 -q page=2 --timeout 5s")]
+pub(crate) struct TestArgs {
+    /// Name of the function
+    #[arg(long)]
+    pub(crate) name: String,
+    /// HTTP method
+    #[arg(long, default_value = "GET")]
+    pub(crate) method: String,
+    /// Header, as 'Name: value'; may be repeated
+    #[arg(long, short = 'H', value_name = "HEADER")]
+    pub(crate) header: Vec<String>,
+    /// Body of the request
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    pub(crate) body: String,
+    /// Query parameter, as k=v; may be repeated
+    #[arg(long, short, value_name = "K=V")]
+    pub(crate) query: Vec<String>,
+    /// How long to wait; the function's own timeout when that is shorter; 0 waits for ever
+    #[arg(long, short, default_value = "60s")]
+    pub(crate) timeout: GoDuration,
+    /// Path given to the function
+    #[arg(long, value_name = "PATH")]
+    pub(crate) subpath: Option<String>,
+    /// Only hand the request over; the answer is an invocation id
+    #[arg(long)]
+    pub(crate) r#async: bool,
+    /// Where logs are read from after a failure
+    #[arg(long, value_name = "STORE", hide = true, default_value = "kubernetes")]
+    pub(crate) dbtype: String,
+}
+
+pub(crate) async fn run(args: TestArgs, s: &mut Session) -> Outcome {
+    let function: Function = noun::get(s, &args.name).await?;
+    let timeout = args.timeout.positive().map(|given| {
+        given.min(Duration::from_secs(function.spec.timeout_seconds().unsigned_abs()))
+    });
+    let internal = s.internal_router().await?;
+    let request = request(&args, s).await?;
+    let client = client_for(&internal, None)?;
+    let doing = format!("cannot call function '{}'", args.name);
+    let call = async {
+        let unreachable = |error: &dyn std::error::Error| {
+            Failure::new(format_args!("{doing}: the router at {internal}: {}", root_of(error)))
+                .hint("see whether the platform runs with: fission check")
+        };
+        let answer = client.send(request).await.map_err(|error| unreachable(&error))?;
+        let (parts, mut body) = answer.into_parts();
+        if let Some(id) = parts.headers.get(header::REQUEST_ID).and_then(|id| id.to_str().ok()) {
+            s.io.complain(format_args!("Request ID: {id}"));
+        }
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| unreachable(&*Box::<dyn std::error::Error>::from(error)))?;
+            if let (Some(data), false) = (frame.data_ref(), args.r#async && parts.status == 202) {
+                s.io.write_bytes(data)?;
+            }
+        }
+        Ok::<_, Failure>(parts)
+    };
+    let parts = match timeout {
+        Some(limit) => tokio::time::timeout(limit, call).await.map_err(|_| {
+            Failure::new(format_args!("{doing}: no answer within {limit:?}"))
+                .hint("--timeout is how long this command waits, --fntimeout of the function how long the router does")
+        })??,
+        None => call.await?,
+    };
+    if args.r#async && parts.status == 202 {
+        let id = parts.headers.get("x-fission-invocation-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        s.io.say("Accepted (202)")?;
+        return s.io.say(format_args!("invocationId: {id}"));
+    }
+    if parts.status.as_u16() < 400 {
+        return Ok(());
+    }
+    failed(&args, s, &parts).await
+}
+
+/// The router's answer said why; the function's own output may say more.
+async fn failed(args: &TestArgs, s: &mut Session, parts: &http::response::Parts) -> Outcome {
+    let component = parts.headers.get(header::COMPONENT).and_then(|value| value.to_str().ok());
+    if component.is_none_or(|component| component == "function") {
+        s.io.complain("");
+        s.io.complain("The last lines the function printed:");
+        let logs = LogsArgs {
+            name: args.name.clone(),
+            follow: false,
+            reverse: false,
+            recordcount: LINES_AFTER_FAILURE,
+            since: None,
+            detail: false,
+            pod: None,
+            all_pods: true,
+            request_id: None,
+            dbtype: args.dbtype.clone(),
+            output: OutputFlag::default(),
+        };
+        if let Err(failure) = Box::pin(logs::run(logs, s)).await {
+            s.io.complain(failure);
+        }
+    }
+    let by = component.map(|component| format!(" by the {component}")).unwrap_or_default();
+    Err(Failure::new(format_args!("function '{}' answered {}{by}", args.name, parts.status)))
+}
+
+async fn request(args: &TestArgs, s: &mut Session) -> Outcome<Request<Body>> {
+    let uri = path_and_query(args, &s.namespace)?;
+    let method = Method::from_bytes(args.method.to_ascii_uppercase().as_bytes())
+        .map_err(|_| Failure::new(format_args!("--method {:?} is not an HTTP method", args.method)))?;
+    let body = args.body.clone().into_bytes();
+    let mut request = Request::builder().method(method.clone()).uri(&uri);
+    if let Some(secret) = s.internal_secret().await? {
+        let key = signing::Key::derive(secret.as_bytes(), signing::ROUTER_INTERNAL, None);
+        let signed = signing::sign(&key, method.as_str(), &uri, &body, jiff::Timestamp::now().as_second());
+        request = request
+            .header(signing::TIMESTAMP_HEADER, signed.timestamp)
+            .header(signing::SIGNATURE_HEADER, signed.signature);
+    }
+    if args.r#async {
+        request = request.header("x-fission-invocation-mode", "async");
+    }
+    let mut request = request.body(Body::from(body)).doing("cannot make the request")?;
+    for header in &args.header {
+        let wrong = || Failure::new(format_args!("--header {header:?} is not of the form 'Name: value'"));
+        let (name, value) = header.split_once(':').ok_or_else(wrong)?;
+        let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
+        let value: HeaderValue = value.trim().parse().map_err(|_| wrong())?;
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}
+
+/// The namespace `default` has no segment of its own.
+fn path_and_query(args: &TestArgs, namespace: &str) -> Outcome<String> {
+    let mut uri = match namespace {
+        "default" => format!("/fission-function/{}", args.name),
+        namespace => format!("/fission-function/{namespace}/{}", args.name),
+    };
+    if let Some(subpath) = args.subpath.as_deref().filter(|subpath| !subpath.is_empty()) {
+        uri.push_str(if subpath.starts_with('/') { "" } else { "/" });
+        uri.push_str(subpath);
+    }
+    for (index, (key, value)) in crate::flags::key_values("--query", &args.query)?.into_iter().enumerate() {
+        let mark = if index == 0 && !uri.contains('?') { '?' } else { '&' };
+        uri.push_str(&format!("{mark}{}={}", query_value(&key), query_value(&value)));
+    }
+    crate::session::request_target(&uri)?;
+    Ok(uri)
+}

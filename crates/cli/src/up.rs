@@ -1,0 +1,37 @@
+//! `fission up`: its flags. The binary runs the platform, since it alone sees every component.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Run the platform on this machine
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "EXAMPLES:
+  fission up
+  fission up --data /srv/fission --listen-router 0.0.0.0:80
+  fission up --ephemeral --listen-api 127.0.0.1:0 --listen-router 127.0.0.1:0
+  fission up --prepare nodejs,python")]
+pub struct UpArgs {
+    /// Folder that holds everything; $FISSION_DATA, else $XDG_DATA_HOME/fission, else ~/.local/share/fission
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where the API server listens; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:31313")]
+    pub listen_api: SocketAddr,
+    /// Where the router listens; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:31314")]
+    pub listen_router: SocketAddr,
+    /// Keep everything in a temporary folder that is removed at the end
+    #[arg(long, conflicts_with = "data")]
+    pub ephemeral: bool,
+    /// Environments to prepare before saying ready, such as nodejs,python
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub prepare: Vec<String>,
+    /// Most instances at once on this machine
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub max_instances: usize,
+    /// Memory an instance may use when its environment sets no limit, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub memory_limit: u64,
+}
