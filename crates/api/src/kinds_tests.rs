@@ -20,7 +20,11 @@ fn arbitrary(schema: &Value) -> BoxedStrategy<Value> {
     } else {
         match schema["type"].as_str() {
             Some("object") => arbitrary_object(schema),
-            Some("array") => vec(arbitrary(&schema["items"]), 0..3).prop_map(distinct).boxed(),
+            Some("array") => {
+                let keys = schema["x-kubernetes-list-map-keys"].as_array().cloned().unwrap_or_default();
+                let items = vec(arbitrary(&schema["items"]), 0..3);
+                items.prop_map(move |items| distinct(items, &keys)).boxed()
+            }
             Some("string") => arbitrary_text(schema),
             Some("boolean") => any::<bool>().prop_map(Value::Bool).boxed(),
             Some("integer") => {
@@ -36,9 +40,10 @@ fn arbitrary(schema: &Value) -> BoxedStrategy<Value> {
     if schema["nullable"] == true { prop_oneof![4 => value, 1 => Just(Value::Null)].boxed() } else { value }
 }
 
-/// A list without equal entries, as lists that are sets need it.
-fn distinct(mut items: Vec<Value>) -> Value {
-    items.dedup();
+/// A list of at most two without equal entries, or entries of equal keys, as lists that are sets or maps need it.
+fn distinct(mut items: Vec<Value>, keys: &[Value]) -> Value {
+    let key = |item: &Value| keys.iter().filter_map(Value::as_str).map(|key| item[key].clone()).collect::<Vec<_>>();
+    items.dedup_by(|left, right| left == right || (!keys.is_empty() && key(left) == key(right)));
     Value::Array(items)
 }
 
@@ -338,4 +343,53 @@ fn the_published_examples_are_good_and_keep_their_values() {
         seen.push(name);
     }
     assert_eq!(seen.len(), 11);
+}
+
+/// Replaces the value that `choices` lead to by `odd`.
+fn damage(value: &mut Value, choices: &[usize], odd: &Value) {
+    let Some((choice, rest)) = choices.split_first() else {
+        *value = odd.clone();
+        return;
+    };
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            let at = choice % fields.len();
+            if let Some(child) = fields.values_mut().nth(at) {
+                damage(child, rest, odd);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let at = choice % items.len();
+            damage(&mut items[at], rest, odd);
+        }
+        other => *other = odd.clone(),
+    }
+}
+
+#[test]
+fn no_object_however_damaged_makes_a_kind_panic() {
+    let odd = vec![
+        json!(null),
+        json!([[]]),
+        json!({ "": {} }),
+        json!("\u{0}é{"),
+        json!(-1),
+        json!(1e300),
+        json!(true),
+        json!([1, 1]),
+    ];
+    for info in KINDS {
+        let damaged = (object_of(info), vec(any::<usize>(), 0..9), proptest::sample::select(odd.clone()));
+        let mut runner = TestRunner::new(Config { cases: TRIES, failure_persistence: None, ..Config::default() });
+        let outcome = runner.run(&damaged, |(whole, choices, odd)| {
+            let mut object = whole.clone();
+            damage(&mut object, &choices, &odd);
+            let (_, _) = ((info.validate)(&object, Some(&whole)), (info.validate)(&whole, Some(&object)));
+            prune(&mut object, info.schema());
+            (info.default)(&mut object);
+            let _ = (info.validate)(&object, None);
+            Ok(())
+        });
+        outcome.unwrap_or_else(|error| panic!("{}: {error}", info.kind));
+    }
 }
