@@ -1,0 +1,28 @@
+//! The functions of `examples/` as the platform loads them: one file, without its name.
+
+use std::path::Path;
+
+use crate::world::{Answer, BINARY, Language, NODEJS, PYTHON, Server, request};
+
+async fn post(language: Language, example: &str, kind: &str, body: &'static str) -> Answer {
+    let folder = tempfile::tempdir().unwrap();
+    let code = folder.path().join("deployarchive");
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example), &code).unwrap();
+    let server = Server::with(language, &code, "").await;
+    server.send(request("POST", "/?name=Ada").header("content-type", kind), body).await
+}
+
+#[tokio::test]
+async fn the_examples_answer_what_their_table_says() {
+    for (language, example) in [(NODEJS, "nodejs/hello.js"), (PYTHON, "python/hello.py"), (BINARY, "binary/hello.sh")] {
+        assert_eq!(post(language, example, "text/plain", "").await.text(), "Hello, world!\n", "{example}");
+    }
+    let echo = post(NODEJS, "nodejs/echo.js", "application/json", r#"{"a":1}"#).await;
+    let seen: serde_json::Value = serde_json::from_slice(&echo.body).unwrap();
+    assert_eq!((&seen["query"]["name"], &seen["body"]["a"]), (&"Ada".into(), &1.into()));
+    let stream = post(NODEJS, "nodejs/stream.mjs", "text/plain", "").await;
+    assert_eq!(stream.text().matches("data: tick").count(), 5);
+    let greeting = post(PYTHON, "python/guestbook.py", "text/plain", "").await;
+    assert!(greeting.text().contains("Hello, Ada!"), "{}", greeting.text());
+    assert_eq!(post(BINARY, "binary/upper.sh", "text/plain", "loud").await.text(), "LOUD");
+}
