@@ -297,3 +297,33 @@ async fn write_until_killed(dir: &Path) {
         eprintln!("{}", store.shared.last_id());
     }
 }
+
+/// Folder the child of the next test works in; its presence makes the test the child.
+const FULL_DIR: &str = "full-disk";
+
+#[tokio::test]
+async fn lines_that_do_not_fit_on_the_disk_are_counted_when_there_is_room_again() {
+    let child = Path::new(FULL_DIR);
+    if child.is_dir() {
+        let store = open(child);
+        let text = "x".repeat(1000);
+        print(&store, "hello", &["before"]).await;
+        print(&store, "hello", &[text.as_str(); 400]).await;
+        print(&store, "hello", &["after"]).await;
+        let lines = texts(&store, of("hello")).await;
+        assert_eq!((lines.len(), lines[0].as_str(), lines[2].as_str()), (3, "before", "after"), "{lines:?}");
+        assert!(lines[1].starts_with("[fission] 400 lines were lost here"), "{}", lines[1]);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join(FULL_DIR)).unwrap();
+    let test = "store::tests::lines_that_do_not_fit_on_the_disk_are_counted_when_there_is_room_again";
+    // A process that may only write small files fails as on a full disk, and again succeeds with what is small.
+    let output = Command::new("sh")
+        .args(["-c", &format!("trap '' XFSZ; ulimit -f 400; exec \"$0\" --exact {test}")])
+        .arg(std::env::current_exe().unwrap())
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
