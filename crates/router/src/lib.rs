@@ -17,6 +17,8 @@
 //! Start reading in `server`; the route table is in `routes`.
 
 mod admit;
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod call;
 mod conditions;

@@ -162,10 +162,12 @@ impl Metrics {
 
 /// All call counts, written out when they are asked for.
 #[derive(Debug, Default)]
-struct Calls(Mutex<HashMap<(ObjectKey, Arc<str>), Arc<CallStats>>>);
+struct Calls(Mutex<ByFunctionAndPath>);
+
+type ByFunctionAndPath = HashMap<(ObjectKey, Arc<str>), Arc<CallStats>>;
 
 impl Calls {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ObjectKey, Arc<str>), Arc<CallStats>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ByFunctionAndPath> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -76,6 +76,8 @@ pub(crate) enum SendError {
 
 /// The connections to one endpoint.
 pub(crate) struct Transport {
+    // Boxed, because a connection moves in and out for every request and is large.
+    #[allow(clippy::vec_box)]
     idle: Mutex<Vec<Box<Link>>>,
     max_idle: usize,
     max_idle_age: Duration,

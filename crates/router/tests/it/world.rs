@@ -18,7 +18,7 @@ use fission_rpc::executor::{Admission, ColdRequest, Executor};
 use fission_rpc::refusal::Refusal;
 use fission_rpc::signing;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -28,10 +28,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) type AnyBody = BoxBody<Bytes, std::io::Error>;
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 pub(crate) fn whole(text: impl Into<Bytes>) -> AnyBody {
-    Full::new(text.into()).map_err(|never: Infallible| match never {}).boxed()
+    Full::new(text.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// Does what the test says when no endpoint has room; without being told anything, lets requests wait for a slot.
