@@ -160,13 +160,22 @@ impl Admission<'_> {
                 return Ok(None);
             }
         } else {
-            object["metadata"]["managedFields"] = match &object["metadata"]["managedFields"] {
-                // An empty list asks for them to be forgotten; absent means leave alone.
-                Value::Array(given) if given.is_empty() || given[0] == json!({}) => Value::Null,
-                _ => live["metadata"]["managedFields"].clone(),
-            };
-            if object["metadata"]["managedFields"].is_null() {
-                metadata(&mut object).remove("managedFields");
+            let meta = metadata(&mut object);
+            match meta.get("managedFields") {
+                // An empty list asks for them to be forgotten; other lists are taken as they are, which is how clients
+                // move fields from one manager to another.
+                Some(Value::Array(given)) if given.is_empty() || given[0] == json!({}) => {
+                    meta.remove("managedFields");
+                }
+                Some(Value::Array(_)) => {}
+                _ => match live["metadata"].get("managedFields") {
+                    Some(kept) => {
+                        meta.insert("managedFields".to_owned(), kept.clone());
+                    }
+                    None => {
+                        meta.remove("managedFields");
+                    }
+                },
             }
             if same(live, &object) {
                 return Ok(None);

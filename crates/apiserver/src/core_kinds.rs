@@ -183,6 +183,8 @@ pub(crate) fn metadata_schema() -> Value {
             list["items"]["x-kubernetes-map-type"] = "atomic".into();
         }
     }
+    schema["properties"]["managedFields"]["items"]["properties"]["fieldsV1"]["x-kubernetes-preserve-unknown-fields"] =
+        true.into();
     schema
 }
 

@@ -57,6 +57,14 @@ pub(crate) fn parse(bytes: &[u8], content_type: &str) -> Result<Value, ApiError>
         | "application/strategic-merge-patch+json" => serde_json::from_slice(bytes)
             .map_err(|error| ApiError::bad_request(format!("the body of the request is not valid JSON: {error}")))?,
         "application/yaml" | "application/x-yaml" | "text/yaml" | "application/apply-patch+yaml" => yaml(bytes)?,
+        "application/vnd.kubernetes.protobuf" => {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UnsupportedMediaType",
+                "the body of the request is protobuf, which this server does not take - accepted media types include: \
+                 application/json, application/yaml (with kubectl: `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`)",
+            ));
+        }
         other => {
             return Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -142,7 +142,7 @@ impl Database {
         let object = (|| {
             let version: u64 = row.get::<_, i64>(4).ok().and_then(|rv| u64::try_from(rv).ok()).ok_or("its version is no number")?;
             let crc: i64 = row.get(5).map_err(|_| "its checksum is no number")?;
-            let body = row.get_ref(6).ok().and_then(|body| body.as_blob().ok()).ok_or("it has no body")?;
+            let body = row.get_ref(6).ok().and_then(|body| body.as_bytes().ok()).ok_or("it has no body")?;
             if i64::from(checksum(&resource, &namespace, &name, version, body)) != crc {
                 return Err("its checksum does not match".to_owned());
             }
