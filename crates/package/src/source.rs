@@ -297,6 +297,10 @@ impl Drop for Done {
 /// The archive instances are given, if the package is ready to be deployed.
 fn deployable(package: &Package) -> Result<&Archive, Failure> {
     let archive = &package.spec.deployment;
+    // Without a source there is no build to wait for: whatever the status says is of older content, or the CRD's default.
+    if package.spec.source.is_empty() && !archive.is_empty() {
+        return Ok(archive);
+    }
     let status = package.status.clone().unwrap_or_default();
     let why = match status.build_status {
         BuildStatus::Failed => {

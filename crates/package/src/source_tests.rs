@@ -178,12 +178,16 @@ async fn packages_that_are_not_ready_say_why() {
     let world = world();
     let with = |status: BuildStatus, log: &str, deployment: Archive| {
         let mut package = package(deployment);
+        package.spec.source = literal(b"source");
         package.status = Some(PackageStatus { build_status: status, build_log: log.into(), ..Default::default() });
         package
     };
     for status in [BuildStatus::Unset, BuildStatus::None, BuildStatus::Succeeded] {
         assert!(world.store.code(&with(status, "", literal(b"x")), false).await.is_ok());
     }
+    let mut fixed = with(BuildStatus::Failed, "nothing to deploy", literal(b"x"));
+    fixed.spec.source = Archive::default();
+    assert!(world.store.code(&fixed, false).await.is_ok(), "what needs no build is not held up by an old status");
     for (package, why) in [
         (with(BuildStatus::Failed, "npm ERR!", literal(b"x")), "its build failed: npm ERR!"),
         (with(BuildStatus::Running, "", literal(b"x")), "not built yet"),
