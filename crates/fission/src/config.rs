@@ -1,0 +1,78 @@
+//! Every setting of a platform on one machine, in one struct. The only file of the server that reads flags or the
+//! environment. `fission up --help` documents the flags; the constants below document the variables.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use fission_cli::UpArgs;
+use fission_cli::env::Variables;
+use fission_cli::running::default_data_dir;
+use tempfile::TempDir;
+
+/// Folder of prepared environments, shared by every platform that names it; default `cache/environments` in the data
+/// folder.
+const ENVIRONMENT_CACHE: &str = "FISSION_ENVIRONMENT_CACHE";
+/// What the platform itself logs, as a tracing filter such as `debug` or `fission_router=trace`.
+const LOG: &str = "FISSION_LOG";
+/// What the platform logs when nothing else is said.
+const DEFAULT_LOG: &str = "warn,fission=info";
+
+/// Settings of one platform.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Holds everything the platform keeps.
+    pub(crate) data: PathBuf,
+    /// The data folder when it is temporary; removed when this is dropped.
+    pub(crate) temporary: Option<TempDir>,
+    /// Where the API listens.
+    pub(crate) api: SocketAddr,
+    /// Where the router listens.
+    pub(crate) router: SocketAddr,
+    /// Environments to prepare before saying ready.
+    pub(crate) prepare: Vec<String>,
+    /// Prepared environments.
+    pub(crate) environment_cache: PathBuf,
+    /// Where programs of the environments are looked for.
+    pub(crate) search_path: OsString,
+    /// Most instances on this machine.
+    pub(crate) max_instances: usize,
+    /// Memory of an instance whose environment sets no limit, in bytes.
+    pub(crate) memory_bytes: u64,
+}
+
+impl Config {
+    /// The settings of `fission up` with these flags.
+    pub(crate) fn read(args: UpArgs) -> Result<Self> {
+        let temporary = if args.ephemeral {
+            Some(tempfile::Builder::new().prefix("fission-").tempdir().context("cannot make a temporary data folder")?)
+        } else {
+            None
+        };
+        let data = match (&temporary, args.data) {
+            (Some(folder), _) => folder.path().to_owned(),
+            (None, Some(data)) => std::path::absolute(data).context("--data is no path")?,
+            (None, None) => default_data_dir(&Variables::of_process()),
+        };
+        let environment_cache =
+            std::env::var_os(ENVIRONMENT_CACHE).map_or_else(|| data.join("cache/environments"), PathBuf::from);
+        Ok(Self {
+            data,
+            temporary,
+            api: args.listen_api,
+            router: args.listen_router,
+            prepare: args.prepare,
+            environment_cache,
+            search_path: std::env::var_os("PATH").unwrap_or_default(),
+            max_instances: args.max_instances,
+            memory_bytes: args.memory_limit << 20,
+        })
+    }
+}
+
+/// What the platform logs, as a tracing filter.
+#[allow(clippy::disallowed_methods)] // this is the file the rule points to
+pub(crate) fn log_filter() -> String {
+    std::env::var(LOG).unwrap_or_else(|_| DEFAULT_LOG.to_owned())
+}

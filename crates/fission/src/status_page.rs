@@ -1,0 +1,66 @@
+//! `GET /fission/v1/status`: what runs here, for `fission check`, `fission status` and support bundles.
+
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use fission_apiserver::DamagedObject;
+use fission_cli::running::Running;
+use fission_environments::Environments;
+use fission_package::storage::Storage;
+use fission_rpc::instances::Instances;
+use fission_sandbox::IsolationReport;
+use serde_json::{Value, json};
+
+/// What the status page speaks of.
+pub(crate) struct StatusPage {
+    pub(crate) running: Running,
+    pub(crate) isolation: IsolationReport,
+    pub(crate) environments: Arc<Environments>,
+    pub(crate) instances: Arc<dyn Instances>,
+    pub(crate) storage: Storage,
+    pub(crate) damaged: Vec<DamagedObject>,
+}
+
+impl StatusPage {
+    /// The page as a route.
+    pub(crate) fn http(self) -> Router {
+        let page = Arc::new(self);
+        Router::new().route("/fission/v1/status", get(move || std::future::ready(Json(page.report()))))
+    }
+
+    fn report(&self) -> Value {
+        let features: Vec<Value> = self
+            .isolation
+            .features
+            .iter()
+            .map(|report| json!({ "feature": report.feature.word(), "applied": report.missing.is_none(), "why": report.missing }))
+            .collect();
+        let environments: Vec<Value> = self
+            .environments
+            .list()
+            .iter()
+            .map(|definition| json!({ "name": definition.name, "images": definition.images }))
+            .collect();
+        let damaged: Vec<Value> = self
+            .damaged
+            .iter()
+            .map(|d| json!({ "resource": d.resource, "namespace": d.namespace, "name": d.name, "why": d.why }))
+            .collect();
+        let usage = self.storage.usage();
+        json!({
+            "version": version(),
+            "api": self.running.api, "router": self.running.router, "internal": self.running.internal,
+            "data": { "path": self.running.data_dir, "archives": usage.archives, "archiveBytes": usage.bytes },
+            "instances": self.instances.list().len(),
+            "isolation": features,
+            "environments": environments,
+            "damagedObjects": damaged,
+        })
+    }
+}
+
+/// The version of this binary.
+pub(crate) fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
