@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use world::{BINARY, LANGUAGES, NODEJS, Server, read_until, request};
 
 #[tokio::test]
@@ -231,6 +231,35 @@ async fn a_server_told_to_end_finishes_what_it_serves_and_exits_with_0() {
         let answer = read_until(&mut busy, "slow").await;
         assert!(answer.contains("200 OK"), "{}: {answer}", language.name);
         assert_eq!(server.exit_code().await, Some(0), "{}", language.name);
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_socket_path_listens_on_its_port() {
+    for language in LANGUAGES {
+        let runtime = world::runtime(language).await;
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut child = tokio::process::Command::new(&runtime.argv[0])
+            .args(&runtime.argv[1..])
+            .envs(runtime.env)
+            .env_remove("FISSION_SOCKET")
+            .env("RUNTIME_PORT", port.to_string())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut stream = loop {
+            match tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < deadline, "{}: {error}", language.name),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200", "{}", language.name);
+        child.kill().await.unwrap();
     }
 }
 
