@@ -16,7 +16,7 @@ async fn first_answer(platform: &Platform, name: &str, source: &str) -> (u16, St
 #[tokio::test(flavor = "multi_thread")]
 async fn a_syntax_error_reaches_the_user() {
     let platform = Platform::start();
-    let (status, body) = first_answer(&platform, "bad", "module.exports = async () => { return { status: 200, ");
+    let (status, body) = first_answer(&platform, "bad", "module.exports = async () => { return { status: 200, ").await;
     assert_eq!(status, 500, "{body}");
     assert!(body.contains("SyntaxError"), "{body}");
     assert!(body.contains("specialization_failed"), "{body}");

@@ -213,7 +213,9 @@ impl Rooms {
         credentials: Arc<Credentials>,
         running: &Running,
     ) -> Result<Serving> {
-        self.code.add_own_host(running.api.trim_start_matches("http://"));
+        let api_address = sockets.api_address()?;
+        self.code.add_own_host(api_address.to_string());
+        self.code.add_own_host(format!("localhost:{}", api_address.port()));
         let (routing, executing, answering) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut background = JoinSet::new();
@@ -244,7 +246,7 @@ impl Rooms {
             damaged: api.damaged(),
         };
         let beside = fission_package::storage::http(self.storage)
-            .merge(fission_logs::http(self.logs))
+            .merge(fission_logs::http(self.logs.clone()))
             .merge(page.http())
             .merge(metrics_page::http(registry));
 
@@ -263,7 +265,7 @@ impl Rooms {
         let mut routers = JoinSet::new();
         routers.spawn(self.router.clone().serve_public(sockets.router, routing.clone()));
         routers.spawn(self.router.serve_internal(sockets.internal, routing.clone()));
-        Ok(Serving { routing, executing, answering, routers, executor, api, _background: background })
+        Ok(Serving { routing, executing, answering, routers, executor, api, logs: self.logs, _background: background })
     }
 }
 
@@ -275,17 +277,19 @@ struct Serving {
     routers: JoinSet<()>,
     executor: JoinHandle<()>,
     api: JoinHandle<Result<()>>,
+    logs: LogStore,
     /// Ends by being dropped: nothing in it must be finished.
     _background: JoinSet<()>,
 }
 
 impl Serving {
-    /// Ends requests, then instances, then the API.
+    /// Ends requests, then instances and their output, then the API.
     async fn drain(mut self) {
         self.routing.cancel();
         while self.routers.join_next().await.is_some() {}
         self.executing.cancel();
         let _ = self.executor.await;
+        self.logs.flush().await;
         self.answering.cancel();
         let _ = self.api.await;
     }
