@@ -151,7 +151,8 @@ impl Admission<'_> {
             object["spec"] = live["spec"].clone();
         }
         (resource.default)(&mut object);
-        if resource.has_generation && self.subresource.is_empty() && wanted(resource, live) != wanted(resource, &object) {
+        if resource.has_generation && self.subresource.is_empty() && wanted(resource, live) != wanted(resource, &object)
+        {
             let next = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = next.into();
         }

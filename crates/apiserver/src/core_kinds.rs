@@ -253,7 +253,8 @@ fn data_keys(object: &Value, maps: &[&str]) -> Vec<FieldError> {
     };
     let detail = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
                   'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-    let keys = maps.iter().flat_map(|map| object[map].as_object().into_iter().flatten().map(move |(key, _)| (map, key)));
+    let keys =
+        maps.iter().flat_map(|map| object[map].as_object().into_iter().flatten().map(move |(key, _)| (map, key)));
     keys.filter(|(_, key)| !valid(key)).map(|(map, key)| invalid(&format!("{map}[{key}]"), key, detail)).collect()
 }
 
@@ -285,7 +286,8 @@ fn column(name: &str) -> Column {
 }
 
 fn size(object: &Value, fields: &[&str]) -> Value {
-    let of = |value: &Value| value.as_object().map(serde_json::Map::len).or(value.as_array().map(Vec::len)).unwrap_or(0);
+    let of =
+        |value: &Value| value.as_object().map(serde_json::Map::len).or(value.as_array().map(Vec::len)).unwrap_or(0);
     fields.iter().map(|field| of(&object[field])).sum::<usize>().into()
 }
 
@@ -293,7 +295,12 @@ fn event_columns() -> Vec<Column> {
     let last_seen = computed("Last Seen", |event| {
         let times = [&event["lastTimestamp"], &event["series"]["lastObservedTime"], &event["eventTime"]];
         let created = &event["metadata"]["creationTimestamp"];
-        times.into_iter().find(|time| time.is_string()).unwrap_or(created).as_str().map_or(Value::Null, crate::table::ago)
+        times
+            .into_iter()
+            .find(|time| time.is_string())
+            .unwrap_or(created)
+            .as_str()
+            .map_or(Value::Null, crate::table::ago)
     });
     let object = computed("Object", |event| {
         let object = &event["involvedObject"];

@@ -152,7 +152,8 @@ fn stands(store: &Store, owner: &Value, namespace: &str) -> Owner {
     if value["metadata"]["uid"] != owner["uid"] {
         return Owner::Gone;
     }
-    let has = |name: &str| value["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(|it| it == name));
+    let has =
+        |name: &str| value["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(|it| it == name));
     if deleting && has(FOREGROUND) { Owner::Waiting } else { Owner::Alive }
 }
 

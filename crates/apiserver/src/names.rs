@@ -85,7 +85,9 @@ fn annotations(annotations: &Value) -> Vec<FieldError> {
         }
         match value.as_str() {
             Some(value) => size += key.len() + value.len(),
-            None => errors.push(error("metadata.annotations", Problem::Invalid, &value.to_string(), "must be a string")),
+            None => {
+                errors.push(error("metadata.annotations", Problem::Invalid, &value.to_string(), "must be a string"))
+            }
         }
     }
     if size > MAX_ANNOTATIONS {

@@ -31,9 +31,10 @@ fn labels_annotations_finalizers_and_owners_are_checked() {
     assert_eq!(wrong(json!({ "name": "a", "labels": { "a": 1 } })), ["metadata.labels"]);
     assert_eq!(wrong(json!({ "name": "a", "annotations": { "a": "x".repeat(300_000) } })), ["metadata.annotations"]);
     assert_eq!(wrong(json!({ "name": "a", "finalizers": ["?"] })), ["metadata.finalizers"]);
-    assert_eq!(wrong(json!({ "name": "a", "ownerReferences": [{ "apiVersion": "v1", "kind": "X", "name": "x" }] })), [
-        "metadata.ownerReferences[0].uid"
-    ]);
+    assert_eq!(
+        wrong(json!({ "name": "a", "ownerReferences": [{ "apiVersion": "v1", "kind": "X", "name": "x" }] })),
+        ["metadata.ownerReferences[0].uid"]
+    );
 }
 
 #[test]

@@ -179,7 +179,8 @@ pub(crate) fn columns() -> Vec<Column> {
         let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
         reason.unwrap_or(if draining { "Terminating" } else { phase }).into()
     });
-    let restarts = Column { kind: "integer".to_owned(), ..path("Restarts", ".status.containerStatuses[0].restartCount") };
+    let restarts =
+        Column { kind: "integer".to_owned(), ..path("Restarts", ".status.containerStatuses[0].restartCount") };
     let wide = |column: Column| Column { priority: 1, ..column };
     vec![
         ready,

@@ -121,7 +121,11 @@ fn label_key(key: &str) -> Result<String, String> {
 
 fn label_value(value: &str) -> Result<String, String> {
     let value = value.trim();
-    if crate::names::is_label_value(value) { Ok(value.to_owned()) } else { Err(format!("{value:?} is not a label value")) }
+    if crate::names::is_label_value(value) {
+        Ok(value.to_owned())
+    } else {
+        Err(format!("{value:?} is not a label value"))
+    }
 }
 
 /// A field selector: all requirements hold.

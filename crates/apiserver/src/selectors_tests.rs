@@ -8,7 +8,8 @@ use crate::registry;
 use crate::storage::Draft;
 
 fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
-    let labels: Vec<(Box<str>, Box<str>)> = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    let labels: Vec<(Box<str>, Box<str>)> =
+        labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     LabelSelector::parse(selector).unwrap().matches(&labels)
 }
 
@@ -16,12 +17,27 @@ fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
 fn label_selectors_mean_what_kubernetes_means() {
     let labels = [("app", "web"), ("tier", "front"), ("example.com/n", "5")];
     for hit in [
-        "", "app=web", "app==web", "app!=db", "none!=x", "app in (web, db)", "app notin (db)", "none notin (x)", "app",
-        "!none", "app=web,tier=front", "example.com/n>4", "example.com/n<6", "app in (web),!none", "none!=",
+        "",
+        "app=web",
+        "app==web",
+        "app!=db",
+        "none!=x",
+        "app in (web, db)",
+        "app notin (db)",
+        "none notin (x)",
+        "app",
+        "!none",
+        "app=web,tier=front",
+        "example.com/n>4",
+        "example.com/n<6",
+        "app in (web),!none",
+        "none!=",
     ] {
         assert!(matches(hit, &labels), "{hit}");
     }
-    for miss in ["app=db", "none", "!app", "app in (db)", "app notin (web)", "app=web,tier=back", "example.com/n>5", "none="] {
+    for miss in
+        ["app=db", "none", "!app", "app in (db)", "app notin (web)", "app=web,tier=back", "example.com/n>5", "none="]
+    {
         assert!(!matches(miss, &labels), "{miss}");
     }
 }

@@ -124,14 +124,14 @@ impl ApiServer {
     /// rows are no error: see [`ApiServer::damaged`].
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
-        let stored = |resource: &registry::Resource| Stored { name: resource.qualified(), in_memory: resource.in_memory };
+        let stored =
+            |resource: &registry::Resource| Stored { name: resource.qualified(), in_memory: resource.in_memory };
         let resources = registry::all().iter().map(stored).collect();
         let store = match &options.storage {
             Storage::Memory => Store::in_memory(resources, seed::objects()),
             Storage::Disk(folder) => {
                 let name = folder.display().to_string();
-                std::fs::create_dir_all(folder)
-                    .map_err(|source| OpenError::Folder { folder: name.clone(), source })?;
+                std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { folder: name.clone(), source })?;
                 let lock = FolderLock::take(folder).map_err(|error| locked(&name, error))?;
                 Store::on_disk(folder, lock, resources, seed::objects(), options.max_pages)
                     .map_err(|error| OpenError::Database { folder: name, why: words(error) })?
@@ -139,8 +139,7 @@ impl ApiServer {
         };
         let store = Arc::new(store);
         runtime.spawn(gc::run(Arc::downgrade(&store)));
-        let server =
-            Self { inner: Arc::new(Inner { store, version: options.version, pods: RwLock::new(None) }) };
+        let server = Self { inner: Arc::new(Inner { store, version: options.version, pods: RwLock::new(None) }) };
         for damaged in server.damaged() {
             let DamagedObject { resource, namespace, name, why } = damaged;
             tracing::error!(%resource, %namespace, %name, %why, "an object is damaged on disk");
@@ -237,3 +236,7 @@ fn words(error: DatabaseError) -> String {
         DatabaseError::Seed(refused) => format!("it cannot be written: {refused:?}"),
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -98,8 +98,11 @@ mod tests {
         let mut unknown = prune(&mut left, &schema);
         unknown.sort();
         assert_eq!(unknown, ["extra", "metadata.nonsense", "spec.items[0].b", "spec.typo"]);
-        assert_eq!(left, json!({ "kind": "X", "metadata": { "name": "n" },
-            "spec": { "items": [{ "a": "1" }], "free": { "x": 1 }, "map": { "k": "v" } } }));
+        assert_eq!(
+            left,
+            json!({ "kind": "X", "metadata": { "name": "n" },
+            "spec": { "items": [{ "a": "1" }], "free": { "x": 1 }, "map": { "k": "v" } } })
+        );
     }
 
     #[test]

@@ -157,7 +157,8 @@ impl ApiError {
     /// The `Status` object.
     pub(crate) fn to_json(&self) -> Value {
         let mut details = serde_json::Map::new();
-        for (key, text) in [("name", &self.details.name), ("group", &self.details.group), ("kind", &self.details.kind)] {
+        for (key, text) in [("name", &self.details.name), ("group", &self.details.group), ("kind", &self.details.kind)]
+        {
             if !text.is_empty() {
                 details.insert(key.to_owned(), text.as_str().into());
             }
@@ -194,4 +195,3 @@ pub(crate) fn deleted(resource: &Resource, name: &str, uid: &str) -> Value {
 pub(crate) fn success() -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" })
 }
-

@@ -39,7 +39,9 @@ pub(crate) fn too_large() -> ApiError {
     ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "RequestEntityTooLarge",
-        format!("the request is larger than {MAX_BODY_BYTES} bytes, the most this server takes; keep large code in an archive"),
+        format!(
+            "the request is larger than {MAX_BODY_BYTES} bytes, the most this server takes; keep large code in an archive"
+        ),
     )
 }
 
@@ -53,7 +55,9 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
 /// Parses an object in JSON or YAML.
 pub(crate) fn parse(bytes: &[u8], content_type: &str) -> Result<Value, ApiError> {
     let value = match content_type {
-        "application/json" | "application/json-patch+json" | "application/merge-patch+json"
+        "application/json"
+        | "application/json-patch+json"
+        | "application/merge-patch+json"
         | "application/strategic-merge-patch+json" => serde_json::from_slice(bytes)
             .map_err(|error| ApiError::bad_request(format!("the body of the request is not valid JSON: {error}")))?,
         "application/yaml" | "application/x-yaml" | "text/yaml" | "application/apply-patch+yaml" => yaml(bytes)?,
@@ -87,7 +91,9 @@ fn yaml(bytes: &[u8]) -> Result<Value, ApiError> {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);
     }
-    serde_saphyr::from_slice(bytes)
+    // As YAML 1.2 has it, only true and false are booleans: an object may be called `y` or `no`.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_slice_with_options(bytes, options)
         .map_err(|error| ApiError::bad_request(format!("the body of the request is not valid YAML: {error}")))
 }
 

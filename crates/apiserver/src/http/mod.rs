@@ -4,8 +4,8 @@ pub(crate) mod body;
 pub(crate) mod format;
 pub(crate) mod path;
 pub(crate) mod query;
-pub(crate) mod respond;
 mod resource;
+pub(crate) mod respond;
 mod review;
 
 use std::sync::Arc;

@@ -77,7 +77,9 @@ mod tests {
             read("/apis/fission.io/v1/namespaces/a/functions/f%2Do/status"),
             Some(("functions.fission.io".into(), some("a"), some("f-o"), some("status")))
         );
-        for nothing in ["/apis/fission.io/v2/functions", "/api/v1/nonsense", "/apis/fission.io/v1/functions/f", "/x", "/"] {
+        for nothing in
+            ["/apis/fission.io/v2/functions", "/api/v1/nonsense", "/apis/fission.io/v1/functions/f", "/x", "/"]
+        {
             assert!(parse(nothing).is_none(), "{nothing}");
         }
     }

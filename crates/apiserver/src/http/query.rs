@@ -53,9 +53,9 @@ impl Query {
         match self.get("dryRun") {
             None => Ok(false),
             Some("All") => Ok(true),
-            Some(other) => Err(ApiError::bad_request(format!(
-                "Invalid value: {other:?}: dryRun must be \"All\" or absent"
-            ))),
+            Some(other) => {
+                Err(ApiError::bad_request(format!("Invalid value: {other:?}: dryRun must be \"All\" or absent")))
+            }
         }
     }
 

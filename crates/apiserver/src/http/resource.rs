@@ -78,7 +78,13 @@ pub(crate) async fn answer<B: Body>(
             let selectors = head.query.selectors(resource)?;
             let writing = writing(head, target, false)?;
             let gone = verbs::delete_collection(&server.store, &writing, &selectors, &options).await?;
-            let page = verbs::Page { rv: server.store.read().rv, items: gone, next: None, remaining: None, damaged: Vec::new() };
+            let page = verbs::Page {
+                rv: server.store.read().rv,
+                items: gone,
+                next: None,
+                remaining: None,
+                damaged: Vec::new(),
+            };
             Ok(respond::list(&page, resource, Format::Json))
         }
         _ => Err(ApiError::method_not_allowed(resource, &format!("{} is not served here", head.method))),
@@ -141,7 +147,9 @@ fn answer_written(head: &Head, writing: &Writing, written: &Written) -> Result<R
 fn writing(head: &Head, target: Target, apply: bool) -> Result<Writing, ApiError> {
     let given = head.query.get("fieldManager");
     if apply && given.is_none() {
-        return Err(ApiError::bad_request("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"));
+        return Err(ApiError::bad_request(
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+        ));
     }
     if given.is_some_and(|manager| manager.len() > MAX_MANAGER) {
         return Err(ApiError::bad_request(format!("fieldManager may not be longer than {MAX_MANAGER} bytes")));
@@ -152,12 +160,7 @@ fn writing(head: &Head, target: Target, apply: bool) -> Result<Writing, ApiError
     while manager.len() > MAX_MANAGER {
         manager.pop();
     }
-    Ok(Writing {
-        target,
-        manager,
-        validation: head.query.field_validation()?,
-        dry_run: head.query.dry_run()?,
-    })
+    Ok(Writing { target, manager, validation: head.query.field_validation()?, dry_run: head.query.dry_run()? })
 }
 
 fn options(head: &Head, bytes: &[u8], content_type: &str) -> Result<DeleteOptions, ApiError> {

@@ -143,7 +143,15 @@ pub(crate) fn warn(response: &mut Response<ResponseBody>, warnings: &[String]) {
     for warning in warnings.iter().take(MAX_WARNINGS) {
         let plain: String = warning
             .chars()
-            .map(|c| if c == '"' || c == '\\' { format!("\\{c}") } else if c.is_ascii_graphic() || c == ' ' { c.to_string() } else { "?".to_owned() })
+            .map(|c| {
+                if c == '"' || c == '\\' {
+                    format!("\\{c}")
+                } else if c.is_ascii_graphic() || c == ' ' {
+                    c.to_string()
+                } else {
+                    "?".to_owned()
+                }
+            })
             .collect();
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{plain}\"")) {
             response.headers_mut().append(header::WARNING, value);

@@ -45,7 +45,9 @@ impl PatchKind {
             other => Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "UnsupportedMediaType",
-                format!("the body of the request was in an unknown format - accepted media types include: {known} (it was {other:?})"),
+                format!(
+                    "the body of the request was in an unknown format - accepted media types include: {known} (it was {other:?})"
+                ),
             )),
         }
     }
@@ -76,21 +78,29 @@ fn json(object: &mut Value, patch: &Value) -> Result<(), ApiError> {
         return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestEntityTooLarge",
-            format!("a JSON patch may have {MAX_OPERATIONS} operations, {MAX_COPIES} of them copies; this one has {} and {copies}",
-                operations.len()),
+            format!(
+                "a JSON patch may have {MAX_OPERATIONS} operations, {MAX_COPIES} of them copies; this one has {} and {copies}",
+                operations.len()
+            ),
         ));
     }
     for (at, operation) in operations.iter().enumerate() {
         json_patch::patch_unsafe(object, std::slice::from_ref(operation)).map_err(|error| {
-            let message = format!("the server rejected our request due to an error in our request: operation {at} at {:?}: {}",
-                error.path.as_str(), error.kind);
+            let message = format!(
+                "the server rejected our request due to an error in our request: operation {at} at {:?}: {}",
+                error.path.as_str(),
+                error.kind
+            );
             ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
         })?;
         if matches!(operation, PatchOperation::Copy(_)) && object.to_string().len() > crate::http::MAX_BODY_BYTES {
             return Err(ApiError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestEntityTooLarge",
-                format!("the copies of this JSON patch make the object larger than {} bytes", crate::http::MAX_BODY_BYTES),
+                format!(
+                    "the copies of this JSON patch make the object larger than {} bytes",
+                    crate::http::MAX_BODY_BYTES
+                ),
             ));
         }
     }

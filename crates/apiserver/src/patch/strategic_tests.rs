@@ -34,7 +34,10 @@ fn sets_grow_and_shrink_by_value() {
 
 #[test]
 fn directives_replace_and_never_stay() {
-    assert_eq!(merged(json!({ "a": { "x": 1 } }), json!({ "a": { "$patch": "replace", "y": 2 } })), json!({ "a": { "y": 2 } }));
+    assert_eq!(
+        merged(json!({ "a": { "x": 1 } }), json!({ "a": { "$patch": "replace", "y": 2 } })),
+        json!({ "a": { "y": 2 } })
+    );
     assert_eq!(merged(json!({ "a": 1, "b": 2 }), json!({ "$retainKeys": ["a"], "a": 3 })), json!({ "a": 3 }));
     assert_eq!(merged(json!({ "plain": [1, 2] }), json!({ "plain": [3] })), json!({ "plain": [3] }));
 }

@@ -25,6 +25,8 @@ pub(crate) use self::object::{Draft, Key, Object};
 pub(crate) use self::plan::{Op, Refused, Write};
 pub(crate) use self::ring::Change;
 pub(crate) use self::sqlite::DatabaseError;
+#[cfg(test)]
+pub(crate) use self::sqlite::tests::damage_row;
 pub(crate) use self::state::{Range, State};
 
 use self::plan::Plan;
@@ -103,11 +105,8 @@ impl Store {
     /// A store that forgets everything when dropped. `seed` is what must exist from the start.
     pub(crate) fn in_memory(resources: Vec<Stored>, seed: Vec<(Key, Draft)>) -> Self {
         let in_memory = resources.iter().map(|resource| resource.in_memory).collect();
-        let shared = Arc::new(Shared {
-            state: RwLock::new(State::new(0, [])),
-            feed: watch::Sender::new(Some(0)),
-            in_memory,
-        });
+        let shared =
+            Arc::new(Shared { state: RwLock::new(State::new(0, [])), feed: watch::Sender::new(Some(0)), in_memory });
         let (changes, _) = shared.plant(seed, 0);
         shared.publish(changes, &[]);
         Self { shared, backing: Backing::Memory(Mutex::new(())) }

@@ -106,7 +106,13 @@ impl Draft {
             member(&mut tail, key, value);
         }
         tail.push(b'}');
-        Self { head, tail, labels: labels(&meta), owners: owners(&meta), deleting: meta.contains_key("deletionTimestamp") }
+        Self {
+            head,
+            tail,
+            labels: labels(&meta),
+            owners: owners(&meta),
+            deleting: meta.contains_key("deletionTimestamp"),
+        }
     }
 
     /// The object under its resource version.
@@ -141,7 +147,11 @@ fn member(out: &mut Vec<u8>, key: &str, value: &Value) {
 
 fn labels(meta: &Map<String, Value>) -> Box<[(Box<str>, Box<str>)]> {
     let labels = meta.get("labels").and_then(Value::as_object);
-    labels.into_iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into())).collect()
+    labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into()))
+        .collect()
 }
 
 fn owners(meta: &Map<String, Value>) -> Box<[Box<str>]> {

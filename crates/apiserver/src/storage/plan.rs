@@ -119,12 +119,7 @@ impl<'a> Plan<'a> {
                 self.rv += 1;
                 let shown = Arc::new(current.at(self.rv));
                 self.overlay.insert(write.key.clone(), None);
-                self.changes.push(Change {
-                    key: write.key,
-                    before: Some(current),
-                    after: None,
-                    shown: shown.clone(),
-                });
+                self.changes.push(Change { key: write.key, before: Some(current), after: None, shown: shown.clone() });
                 Ok(shown)
             }
             Op::Discard => {

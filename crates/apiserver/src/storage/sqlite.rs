@@ -104,10 +104,10 @@ impl Database {
     }
 
     fn load(&self) -> Result<Loaded, rusqlite::Error> {
-        let mut loaded =
-            Loaded { objects: BTreeMap::new(), damaged: BTreeMap::new(), rv: self.reserved, next_row: 1 };
-        let mut statement =
-            self.connection.prepare("SELECT id, resource, namespace, name, version, crc, body FROM objects ORDER BY id")?;
+        let mut loaded = Loaded { objects: BTreeMap::new(), damaged: BTreeMap::new(), rv: self.reserved, next_row: 1 };
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, resource, namespace, name, version, crc, body FROM objects ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
@@ -140,7 +140,8 @@ impl Database {
         let known = self.names.iter().position(|known| *known == resource).and_then(|at| u16::try_from(at).ok());
         let key = Key::new(known.unwrap_or(u16::MAX), &namespace, &name);
         let object = (|| {
-            let version: u64 = row.get::<_, i64>(4).ok().and_then(|rv| u64::try_from(rv).ok()).ok_or("its version is no number")?;
+            let version: u64 =
+                row.get::<_, i64>(4).ok().and_then(|rv| u64::try_from(rv).ok()).ok_or("its version is no number")?;
             let crc: i64 = row.get(5).map_err(|_| "its checksum is no number")?;
             let body = row.get_ref(6).ok().and_then(|body| body.as_bytes().ok()).ok_or("it has no body")?;
             if i64::from(checksum(&resource, &namespace, &name, version, body)) != crc {
@@ -149,7 +150,8 @@ impl Database {
             if known.is_none() {
                 return Err(format!("its kind {resource:?} is unknown to this version of the program"));
             }
-            let value: Value = serde_json::from_slice(body).map_err(|error| format!("its body is not JSON: {error}"))?;
+            let value: Value =
+                serde_json::from_slice(body).map_err(|error| format!("its body is not JSON: {error}"))?;
             Ok(Draft::new(&value).seal(version, id))
         })();
         (key, object.map_err(|why: String| format!("row {id} ({resource} {namespace}/{name}): {why}")))
@@ -191,7 +193,13 @@ impl Database {
                 match (&change.before, &change.after) {
                     (_, None) => delete.execute(params![object.row])?,
                     (None, Some(_)) => insert.execute(params![
-                        object.row, resource, &*key.namespace, &*key.name, version, crc(), &object.bytes[..]
+                        object.row,
+                        resource,
+                        &*key.namespace,
+                        &*key.name,
+                        version,
+                        crc(),
+                        &object.bytes[..]
                     ])?,
                     (Some(_), Some(_)) => update.execute(params![object.row, version, crc(), &object.bytes[..]])?,
                 };
@@ -221,7 +229,8 @@ fn read_meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64
 }
 
 fn write_meta(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2 WHERE value <> ?2";
+    let sql =
+        "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2 WHERE value <> ?2";
     connection.prepare_cached(sql)?.execute(params![name, value]).map(|_| ())
 }
 
@@ -244,4 +253,4 @@ fn refused(error: rusqlite::Error) -> Refused {
 
 #[cfg(test)]
 #[path = "sqlite_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -26,8 +26,16 @@ fn thing(name: &str) -> Key {
     Key::new(THINGS, "default", name)
 }
 
+/// Changes one letter in the stored body of an object.
+pub(crate) fn damage_row(folder: &Path, name: &str) {
+    let sql = "UPDATE objects SET body = CAST(replace(body, 'text', 'teXt') AS BLOB) WHERE name = ?1";
+    assert_eq!(Connection::open(folder.join(DATABASE)).unwrap().execute(sql, [name]).unwrap(), 1);
+}
+
 fn draft(name: &str, text: &str) -> Draft {
-    Draft::new(&json!({ "apiVersion": "v1", "kind": "Thing", "metadata": { "name": name, "namespace": "default" }, "text": text }))
+    Draft::new(
+        &json!({ "apiVersion": "v1", "kind": "Thing", "metadata": { "name": name, "namespace": "default" }, "text": text }),
+    )
 }
 
 #[tokio::test]
@@ -69,8 +77,7 @@ async fn a_damaged_row_is_reported_by_name_and_the_rest_works() {
     }
     store.stop().await;
     drop(store);
-    let sql = "UPDATE objects SET body = replace(body, 'text', 'teXt') WHERE name = 'b'";
-    assert_eq!(Connection::open(folder.path().join(DATABASE)).unwrap().execute(sql, []).unwrap(), 1);
+    damage_row(folder.path(), "b");
     let store = open(folder.path(), None);
     let why = store.read().damaged.get(&thing("b")).unwrap().why.clone();
     assert!(why.contains("things default/b") && why.contains("checksum"), "{why}");
@@ -86,7 +93,8 @@ async fn a_damaged_row_is_reported_by_name_and_the_rest_works() {
 
 #[tokio::test]
 async fn every_part_of_a_row_is_under_its_checksum() {
-    for change in ["version = version + 1", "name = 'x'", "namespace = 'x'", "resource = 'namespaces'", "crc = crc + 1"] {
+    for change in ["version = version + 1", "name = 'x'", "namespace = 'x'", "resource = 'namespaces'", "crc = crc + 1"]
+    {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), None);
         store.write(thing("a"), Op::Create(draft("a", "text"))).await.unwrap();

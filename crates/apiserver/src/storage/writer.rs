@@ -64,7 +64,8 @@ fn commit(database: &mut Database, shared: &Shared, next_row: &mut i64, writes: 
     let state = shared.read();
     let mut plan = Plan::new(&state, &shared.in_memory, *next_row);
     let decided: Vec<_> = writes.into_iter().map(|(write, answer)| (plan.take(write), answer)).collect();
-    let (changes, discards, row) = (std::mem::take(&mut plan.changes), std::mem::take(&mut plan.discards), plan.next_row());
+    let (changes, discards, row) =
+        (std::mem::take(&mut plan.changes), std::mem::take(&mut plan.discards), plan.next_row());
     drop(plan);
     drop(state);
     let committed = database.commit(&changes, &discards);

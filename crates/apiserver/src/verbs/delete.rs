@@ -146,8 +146,7 @@ fn marked(value: &Value, resource: &Resource, propagation: Propagation) -> Optio
 }
 
 fn check(value: &Value, resource: &Resource, key: &Key, options: &DeleteOptions) -> Result<(), ApiError> {
-    let conditions =
-        [("UID", "uid", &options.uid), ("ResourceVersion", "resourceVersion", &options.version)];
+    let conditions = [("UID", "uid", &options.uid), ("ResourceVersion", "resourceVersion", &options.version)];
     for (word, field, wanted) in conditions {
         let found = value["metadata"][field].as_str().unwrap_or("");
         if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
@@ -160,9 +159,15 @@ fn check(value: &Value, resource: &Resource, key: &Key, options: &DeleteOptions)
 
 fn protect(resource: &Resource, key: &Key) -> Result<(), ApiError> {
     if resource.id == NAMESPACES && KEPT_NAMESPACES.contains(&&*key.name) {
-        return Err(ApiError::forbidden(resource, &key.name, "this namespace may not be deleted; the platform needs it"));
+        return Err(ApiError::forbidden(
+            resource,
+            &key.name,
+            "this namespace may not be deleted; the platform needs it",
+        ));
     }
-    if resource.id == CRDS && fission_api::kinds::KINDS.iter().any(|kind| key.name.starts_with(&format!("{}.", kind.plural))) {
+    if resource.id == CRDS
+        && fission_api::kinds::KINDS.iter().any(|kind| key.name.starts_with(&format!("{}.", kind.plural)))
+    {
         return Err(ApiError::forbidden(resource, &key.name, "this kind is built into the server"));
     }
     Ok(())

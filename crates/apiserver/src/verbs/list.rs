@@ -58,7 +58,9 @@ impl Versions {
                     message: "Too large resource version".to_owned(),
                     field: String::new(),
                 };
-                Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message).with_causes(vec![cause]).retry_after(1))
+                Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+                    .with_causes(vec![cause])
+                    .retry_after(1))
             }
             _ => Ok(()),
         }
@@ -155,7 +157,8 @@ fn token(rv: u64, last: &Key) -> String {
 
 fn read_token(token: &str) -> Result<(u64, Box<str>, Box<str>), ApiError> {
     let invalid = || ApiError::bad_request(format!("continue key is not valid: {token:?}"));
-    let json: Value = BASE64.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(invalid)?;
+    let json: Value =
+        BASE64.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(invalid)?;
     let rv = json["rv"].as_u64().ok_or_else(invalid)?;
     let (namespace, name) = json["start"].as_str().and_then(|start| start.split_once('/')).ok_or_else(invalid)?;
     Ok((rv, namespace.into(), name.into()))

@@ -13,7 +13,9 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) use self::create::create;
-pub(crate) use self::delete::{DeleteOptions, Deleted, FOREGROUND, ORPHAN, Propagation, delete, delete_collection, discard};
+pub(crate) use self::delete::{
+    DeleteOptions, Deleted, FOREGROUND, ORPHAN, Propagation, delete, delete_collection, discard,
+};
 pub(crate) use self::list::{Page, get, list};
 pub(crate) use self::update::{Change, update};
 pub(crate) use self::watch::{WatchOptions, watch};
@@ -108,7 +110,8 @@ pub(crate) fn refused(refused: Refused, resource: &Resource, key: &Key) -> ApiEr
             None => ApiError::no_such_path(),
         },
         Refused::NamespaceEnding => {
-            let why = format!("unable to create new content in namespace {} because it is being terminated", key.namespace);
+            let why =
+                format!("unable to create new content in namespace {} because it is being terminated", key.namespace);
             ApiError::forbidden(resource, &key.name, &why).with_causes(vec![Cause {
                 reason: "NamespaceTerminating".to_owned(),
                 message: format!("namespace {} is being terminated", key.namespace),
@@ -119,8 +122,11 @@ pub(crate) fn refused(refused: Refused, resource: &Resource, key: &Key) -> ApiEr
         Refused::Full(why) => ApiError::new(
             StatusCode::INSUFFICIENT_STORAGE,
             "InsufficientStorage",
-            format!("{} {:?} was not stored: the disk of the data folder is full ({why}); free some space and try again",
-                resource.qualified(), key.name),
+            format!(
+                "{} {:?} was not stored: the disk of the data folder is full ({why}); free some space and try again",
+                resource.qualified(),
+                key.name
+            ),
         )
         .about(resource, &key.name),
         Refused::Failed(why) => {

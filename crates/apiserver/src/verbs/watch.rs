@@ -48,7 +48,9 @@ impl WatchOptions {
             return Err(ApiError::bad_request(why));
         }
         if !asked && query.get("resourceVersionMatch").is_some() {
-            return Err(ApiError::bad_request("resourceVersionMatch is forbidden for watch unless sendInitialEvents is given"));
+            return Err(ApiError::bad_request(
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is given",
+            ));
         }
         let bookmarks = query.flag("allowWatchBookmarks")?;
         if send && !bookmarks {
@@ -122,7 +124,8 @@ pub(crate) fn watch(
         let lines = if future && !watcher.ended {
             watcher.ended = true;
             Some(watcher.error(&ApiError::expired(format!(
-                "too large resource version: {} is not known to this server", watcher.cursor
+                "too large resource version: {} is not known to this server",
+                watcher.cursor
             ))))
         } else {
             watcher.next().await
@@ -247,7 +250,8 @@ impl Watcher {
             }),
             Format::Json | Format::Yaml => {
                 // Clients read bookmarks as the watched type, so what every type requires must be there.
-                let mut object = json!({ "kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata });
+                let mut object =
+                    json!({ "kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata });
                 if !resource.core {
                     object["spec"] = Value::Object(serde_json::Map::new());
                 }

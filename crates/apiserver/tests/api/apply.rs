@@ -41,7 +41,10 @@ async fn two_managers_conflict_with_causes_until_one_forces() {
     let kube::Error::Api(status) = error else { panic!("{error}") };
     assert_eq!(status.code, 409);
     let causes = &status.details.as_ref().unwrap().causes;
-    assert_eq!((causes[0].field.as_str(), causes[0].reason.as_str()), (".spec.functionTimeout", "FieldManagerConflict"));
+    assert_eq!(
+        (causes[0].field.as_str(), causes[0].reason.as_str()),
+        (".spec.functionTimeout", "FieldManagerConflict")
+    );
     assert_eq!(causes[0].message, "conflict with \"one\" using fission.io/v1");
     assert_eq!(apply(&api, "two", &object, true).await.unwrap().spec.function_timeout, 6);
 }

@@ -79,7 +79,8 @@ async fn an_object_of_an_owner_that_never_was_goes() {
     let (_server, client) = world();
     let maps = Api::<ConfigMap>::default_namespaced(client);
     let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": "m", "ownerReferences": [
-        { "apiVersion": "fission.io/v1", "kind": "Function", "name": "none", "uid": "none" }] } })).unwrap();
+        { "apiVersion": "fission.io/v1", "kind": "Function", "name": "none", "uid": "none" }] } }))
+    .unwrap();
     maps.create(&PostParams::default(), &map).await.unwrap();
     until("the object goes", || async { maps.get_opt("m").await.unwrap().is_none() }).await;
 }
@@ -89,7 +90,8 @@ async fn an_owner_of_a_kind_not_served_here_is_left_alone() {
     let (_server, client) = world();
     let maps = Api::<ConfigMap>::default_namespaced(client.clone());
     let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": "m", "ownerReferences": [
-        { "apiVersion": "apps/v9", "kind": "Thing", "name": "t", "uid": "t" }] } })).unwrap();
+        { "apiVersion": "apps/v9", "kind": "Thing", "name": "t", "uid": "t" }] } }))
+    .unwrap();
     maps.create(&PostParams::default(), &map).await.unwrap();
     // Another object that does go shows that the collector has come by.
     let (owners, dependents) = owner_and_dependent(&client).await;

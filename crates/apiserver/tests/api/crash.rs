@@ -43,7 +43,9 @@ async fn the_process_that_is_killed() {
             }
         }
     });
-    let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(api.clone(), format!("{round}-{writer}"), told.clone()))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(api.clone(), format!("{round}-{writer}"), told.clone())))
+        .collect();
     for writer in writers {
         let _ = writer.await;
     }

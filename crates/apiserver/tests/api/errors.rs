@@ -54,7 +54,10 @@ async fn an_invalid_object_names_each_wrong_field() {
     assert_eq!((code, &status["reason"], &status["details"]["kind"]), (422, &json!("Invalid"), &json!("Function")));
     let fields: Vec<&str> = causes(&status).iter().map(|cause| cause["field"].as_str().unwrap()).collect();
     assert!(fields.contains(&"metadata.name") && fields.contains(&"metadata.labels"), "{status}");
-    assert!(status["message"].as_str().unwrap().starts_with(r#"Function.fission.io "Bad_Name" is invalid: "#), "{status}");
+    assert!(
+        status["message"].as_str().unwrap().starts_with(r#"Function.fission.io "Bad_Name" is invalid: "#),
+        "{status}"
+    );
 }
 
 fn causes(status: &Value) -> &Vec<Value> {
@@ -86,8 +89,20 @@ async fn a_body_nested_without_end_is_refused() {
 async fn health_version_discovery_and_openapi_are_served() {
     let (server, _client) = world();
     for path in [
-        "/", "/healthz", "/livez", "/readyz", "/version", "/api", "/apis", "/api/v1", "/apis/fission.io", "/apis/fission.io/v1",
-        "/openapi/v2", "/openapi/v3", "/openapi/v3/api/v1", "/openapi/v3/apis/fission.io/v1",
+        "/",
+        "/healthz",
+        "/livez",
+        "/readyz",
+        "/version",
+        "/api",
+        "/apis",
+        "/api/v1",
+        "/apis/fission.io",
+        "/apis/fission.io/v1",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/api/v1",
+        "/openapi/v3/apis/fission.io/v1",
     ] {
         assert_eq!(get(&server, path).await.0, 200, "{path}");
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::Value;
 
 use crate::world::{function, functions, get, world};
@@ -63,7 +63,8 @@ async fn an_exact_version_is_given_exactly() {
     let (_, list) = get(&server, &format!("{FUNCTIONS}?resourceVersion={then}&resourceVersionMatch=Exact")).await;
     assert_eq!(names(&list), ["a"]);
     assert_eq!(list["metadata"]["resourceVersion"], then.as_str());
-    let (_, list) = get(&server, &format!("{FUNCTIONS}?resourceVersion={then}&resourceVersionMatch=NotOlderThan")).await;
+    let (_, list) =
+        get(&server, &format!("{FUNCTIONS}?resourceVersion={then}&resourceVersionMatch=NotOlderThan")).await;
     assert_eq!(names(&list), ["b"]);
 }
 
@@ -76,7 +77,8 @@ async fn a_table_has_the_columns_people_are_shown() {
     let (server, client) = world();
     functions(&client).create(&PostParams::default(), &function("a")).await.unwrap();
     let table = |path: &str| {
-        let request = Request::get(path).header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
+        let request =
+            Request::get(path).header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
         let server = server.clone();
         async move {
             let response = server.handle(request.body(Empty::<Bytes>::new()).unwrap()).await;

@@ -60,7 +60,14 @@ async fn the_status_is_written_through_its_own_path_only() {
     let both = json!({ "spec": { "functionTimeout": 5 }, "status": { "observedGeneration": 1 } });
     let main = api.patch("f", &PatchParams::default(), &Patch::Merge(&both)).await.unwrap();
     assert!(main.status.is_none() && main.spec.function_timeout == 5);
-    let status = api.patch_status("f", &PatchParams::default(), &Patch::Merge(json!({ "spec": { "functionTimeout": 6 }, "status": { "observedGeneration": 2 } }))).await.unwrap();
+    let status = api
+        .patch_status(
+            "f",
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "spec": { "functionTimeout": 6 }, "status": { "observedGeneration": 2 } })),
+        )
+        .await
+        .unwrap();
     assert_eq!(status.status.unwrap().observed_generation, Some(2));
     assert_eq!((status.spec.function_timeout, status.metadata.generation), (5, Some(2)));
 }
@@ -105,7 +112,8 @@ async fn core_kinds_are_stored_with_strategic_merge_and_folded_secrets() {
     let map = maps.patch("m", &PatchParams::default(), &patch).await.unwrap();
     assert_eq!(map.data.unwrap().into_iter().collect::<Vec<_>>(), [("b".to_owned(), "2".to_owned())]);
     let secrets: Api<Secret> = Api::default_namespaced(client);
-    let secret: Secret = serde_json::from_value(json!({ "metadata": { "name": "s" }, "stringData": { "k": "v" } })).unwrap();
+    let secret: Secret =
+        serde_json::from_value(json!({ "metadata": { "name": "s" }, "stringData": { "k": "v" } })).unwrap();
     let secret = secrets.create(&PostParams::default(), &secret).await.unwrap();
     assert_eq!(secret.data.unwrap()["k"].0, b"v");
 }

@@ -96,7 +96,13 @@ async fn pods_show_what_runs_and_follow_it() {
     assert_eq!(chosen["items"].as_array().unwrap().len(), 1);
     assert_eq!(chosen["items"][0]["metadata"]["uid"], pod["metadata"]["uid"]);
     assert_eq!(chosen["items"][0]["metadata"]["labels"]["fission.io/function-generation"], "3");
-    assert_eq!(get(&server, &format!("{PODS}?fieldSelector=status.phase%3DPending")).await.1["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        get(&server, &format!("{PODS}?fieldSelector=status.phase%3DPending")).await.1["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     machine.set(Vec::new());
     assert_eq!(get(&server, &format!("{PODS}/i-1")).await.0, 404);
 }
