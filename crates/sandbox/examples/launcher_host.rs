@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_environments::{Listen, Runtime};
+use fission_environments::{Listen, Runtime, binary_server};
 use fission_executor::backend::{Backend, InstanceSpec};
 use fission_rpc::endpoint::InstanceId;
 use fission_rpc::logs::{LogOwner, LogPipe, LogSink};
@@ -21,6 +21,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [launcher::ARGUMENT] => launcher::main(),
+        [binary_server::SUBCOMMAND] => {
+            binary_server::main();
+        }
         ["__server"] => serve(),
         ["__platform", data] => platform(data.into()),
         ["__report"] => {

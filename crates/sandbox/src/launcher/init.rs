@@ -204,6 +204,7 @@ fn server(start: &Start<'_>, mapped: OwnedFd) -> Result<(), Failure> {
         return Err(Failure { feature: None, why: "no program is given".to_owned() });
     };
     sys::default_group_signals();
+    sys::close_on_start();
     let env = start.spawn.env.iter().map(|(name, value)| (name, value));
     let error = Command::new(program).args(arguments).env_clear().envs(env).exec();
     Err(Failure::fatal(format!("starting {program}"), error))

@@ -1,0 +1,5 @@
+//! The backend with real processes: what instances do and may not do, and that nothing survives the platform.
+
+mod end;
+mod instances;
+mod world;
