@@ -36,7 +36,14 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "CONTEXT", help_heading = "Global options")]
     pub kube_context: Option<String>,
     /// 0 quiet, 1 normal, 2 verbose
-    #[arg(long, short = 'v', global = true, default_value_t = 1, value_name = "LEVEL", help_heading = "Global options")]
+    #[arg(
+        long,
+        short = 'v',
+        global = true,
+        default_value_t = 1,
+        value_name = "LEVEL",
+        help_heading = "Global options"
+    )]
     pub verbosity: u8,
 }
 
@@ -131,9 +138,9 @@ where
 {
     let words = with_plain_verbosity(line.into_iter().map(Into::into).collect());
     let mut command = command();
-    let parsed = command.try_get_matches_from_mut(words).and_then(|matches| {
-        Line::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
-    });
+    let parsed = command
+        .try_get_matches_from_mut(words)
+        .and_then(|matches| Line::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
     match parsed {
         Ok(Line { verb: Verb::Up(args), .. }) => Ok(Parsed::Up(args)),
         Ok(Line { globals, verb }) => Ok(Parsed::Run(Request { globals, verb })),
@@ -190,11 +197,13 @@ pub(crate) fn command() -> Command {
             groups.push_str(&format!("  {shown:<24} {about}\n"));
         }
     }
-    command.help_template(format!("{{about}}\n\n{{usage-heading}} {{usage}}\n{groups}\n{{options}}{{after-help}}")).after_help(
-        "\nSTART HERE:\n  fission up\n  fission env create --name nodejs --image fission/node-env\n  \
+    command
+        .help_template(format!("{{about}}\n\n{{usage-heading}} {{usage}}\n{groups}\n{{options}}{{after-help}}"))
+        .after_help(
+            "\nSTART HERE:\n  fission up\n  fission env create --name nodejs --image fission/node-env\n  \
          fission function create --name hello --env nodejs --code hello.js\n  \
          fission route create --method GET --url /hello --function hello",
-    )
+        )
 }
 
 /// Lets every switch be written `--switch`, `--switch=true` and `--switch=false`, as Fission's do.

@@ -246,6 +246,16 @@ mod tests {
             "environments": [{ "name": "nodejs", "images": ["fission/node-env"], "ready": true, "why": "" }],
             "data": { "path": "/d", "bytes": 12 },
         });
-        insta::assert_snapshot!(rendered_report(&report), @r"");
+        insta::assert_snapshot!(rendered_report(&report), @r"
+        data: bytes 12, path /d
+        environments
+        --------------------
+        √ nodejs: fission/node-env
+
+        isolation
+        --------------------
+        √ user namespace
+        × cgroup limits: /sys/fs/cgroup is read-only
+        ");
     }
 }

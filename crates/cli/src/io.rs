@@ -39,15 +39,7 @@ impl Io {
 
     /// Writes to the given streams; not a terminal, no variables.
     pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, dir: PathBuf) -> Self {
-        Self {
-            out,
-            err,
-            out_is_terminal: false,
-            err_is_terminal: false,
-            vars: Variables::default(),
-            dir,
-            client: None,
-        }
+        Self { out, err, out_is_terminal: false, err_is_terminal: false, vars: Variables::default(), dir, client: None }
     }
 
     /// Whether errors are coloured.

@@ -50,8 +50,11 @@ mod wait;
 mod watch;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use args::{Globals, NotRun, Parsed, Request, parse};
-pub use failure::Failure;
+pub use failure::{Failure, Outcome};
 pub use io::Io;
 pub use up::UpArgs;
 pub use version::{Build, build};

@@ -78,7 +78,11 @@ pub(crate) async fn not_found<K: Noun>(s: &mut Session, name: &str) -> Failure {
         match names.len() {
             0 => message.push_str("; there are none"),
             n if n > KNOWN_SHOWN => {
-                message.push_str(&format!("; known: {}, and {} more", names[..KNOWN_SHOWN].join(", "), n - KNOWN_SHOWN));
+                message.push_str(&format!(
+                    "; known: {}, and {} more",
+                    names[..KNOWN_SHOWN].join(", "),
+                    n - KNOWN_SHOWN
+                ));
             }
             _ => message.push_str(&format!("; known: {}", names.join(", "))),
         }
@@ -104,7 +108,8 @@ pub(crate) async fn create<K: Noun>(s: &mut Session, object: &K) -> Outcome<K> {
         let exists = matches!(&error, kube::Error::Api(status) if status.reason == "AlreadyExists");
         let name = object.name_any();
         if exists {
-            return Failure::new(format_args!("a {} with the same name already exists: '{name}'", K::WORD));
+            let article = if K::WORD.starts_with('e') { "an" } else { "a" };
+            return Failure::new(format_args!("{article} {} with the same name already exists: '{name}'", K::WORD));
         }
         explain(s, &format!("cannot create {} '{name}'", K::WORD), error)
     })
@@ -161,8 +166,10 @@ pub(crate) fn explain(s: &Session, doing: &str, error: kube::Error) -> Failure {
     let status = match error {
         kube::Error::Api(status) => status,
         kube::Error::SerdeError(error) => {
-            return Failure::new(format_args!("{doing}: {server} answered something that is not an API object: {error}"))
-                .hint("see which server this is with: fission check");
+            return Failure::new(format_args!(
+                "{doing}: {server} answered something that is not an API object: {error}"
+            ))
+            .hint("see which server this is with: fission check");
         }
         other => {
             return Failure::new(format_args!("{doing}: cannot reach the API server at {server}: {}", root_of(&other)))

@@ -41,7 +41,12 @@ pub(crate) async fn with_labels(s: &mut Session, labels: &[(&str, &str)]) -> Out
 }
 
 /// Prints instances.
-pub(crate) fn print(s: &mut Session, format: Format, columns: &[Column<DynamicObject>], pods: &[DynamicObject]) -> Outcome {
+pub(crate) fn print(
+    s: &mut Session,
+    format: Format,
+    columns: &[Column<DynamicObject>],
+    pods: &[DynamicObject],
+) -> Outcome {
     match format {
         Format::Json | Format::Yaml => {
             let text = rendered(format, pods)?;

@@ -49,8 +49,9 @@ pub(crate) async fn run(args: StatusArgs, s: &mut Session) -> Outcome {
         Some(running) if running.is_alive() => running,
         _ if args.output.output == Format::Json => return s.io.say(json!({ "running": false, "dataDir": dir })),
         _ => {
-            return Err(Failure::new(format_args!("no platform runs in {}", dir.display()))
-                .hint("start one with: fission up"));
+            return Err(
+                Failure::new(format_args!("no platform runs in {}", dir.display())).hint("start one with: fission up")
+            );
         }
     };
     if args.exports {

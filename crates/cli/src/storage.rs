@@ -154,12 +154,7 @@ async fn place(s: &mut Session) -> Outcome<Place> {
 }
 
 impl Place {
-    async fn send(
-        &self,
-        request: http::request::Builder,
-        body: Vec<u8>,
-        doing: &str,
-    ) -> Outcome<Response<Bytes>> {
+    async fn send(&self, request: http::request::Builder, body: Vec<u8>, doing: &str) -> Outcome<Response<Bytes>> {
         let mut request = request.body(Body::from(Vec::new())).doing(doing)?;
         if let Some(key) = &self.key {
             let uri = request.uri().to_string();

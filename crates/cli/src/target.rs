@@ -202,11 +202,13 @@ fn plain_client(api: &str, token: Option<&str>, namespace: &str) -> Outcome<Clie
 
 /// An address with its scheme; plain HTTP when none is given, as the older spelling `host:port` has none.
 pub(crate) fn normal_url(url: &str) -> Outcome<String> {
-    let url = url.trim().trim_end_matches('/');
+    let url = url.trim();
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let parsed: Uri = url.parse().doing(format_args!("{url:?} is not an address"))?;
     match parsed.scheme_str() {
-        Some("http" | "https") if parsed.authority().is_some() => Ok(url),
+        Some("http" | "https") if parsed.host().is_some_and(|host| !host.is_empty()) => {
+            Ok(url.trim_end_matches('/').to_owned())
+        }
         _ => Err(Failure::new(format_args!("{url:?} is not an http or https address"))),
     }
 }

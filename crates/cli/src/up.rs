@@ -11,7 +11,11 @@ use clap::Args;
   fission up
   fission up --data /srv/fission --listen-router 0.0.0.0:80
   fission up --ephemeral --listen-api 127.0.0.1:0 --listen-router 127.0.0.1:0
-  fission up --prepare nodejs,python")]
+  fission up --prepare nodejs,python
+
+VARIABLES:
+  FISSION_LOG                what the platform itself logs: info, debug, fission_router=trace, ...
+  FISSION_ENVIRONMENT_CACHE  folder of prepared environments, to share it between data folders")]
 pub struct UpArgs {
     /// Folder that holds everything; $FISSION_DATA, else $XDG_DATA_HOME/fission, else ~/.local/share/fission
     #[arg(long, value_name = "DIR")]

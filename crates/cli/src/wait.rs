@@ -62,8 +62,11 @@ fn timed_out<K: Noun>(
         (Some(_), None) => format!("nobody has set {kind}"),
         (Some(object), Some(seen)) => format!("{kind} of {} is {seen}", object.name_any()),
     };
-    Failure::new(format_args!("timed out after {timeout:?} waiting for {}/{name} {kind}={wanted}: {last}", K::kind(&())))
-        .hint("give more time with --timeout, or see why with -o yaml on get")
+    Failure::new(format_args!(
+        "timed out after {timeout:?} waiting for {}/{name} {kind}={wanted}: {last}",
+        K::kind(&())
+    ))
+    .hint("give more time with --timeout, or see why with -o yaml on get")
 }
 
 fn parse(text: &str) -> Outcome<(String, String)> {

@@ -39,7 +39,18 @@ fn yaml_is_written_as_people_write_it() {
         "kind": "HTTPTrigger",
         "spec": {"methods": ["GET", "POST"], "on": "on", "number": "12", "none": null, "empty": {}, "text": "a: b"},
     });
-    insta::assert_snapshot!(text_of(&value).unwrap(), @r#""#);
+    insta::assert_snapshot!(text_of(&value).unwrap(), @r#"
+    kind: HTTPTrigger
+    spec:
+      empty: {}
+      methods:
+      - GET
+      - POST
+      none: null
+      number: "12"
+      "on": "on"
+      text: "a: b"
+    "#);
 }
 
 proptest! {

@@ -62,7 +62,12 @@ impl Payload {
     /// Uploads it and gives the archive that names it.
     pub(crate) async fn upload(&self, s: &mut Session) -> Outcome<Archive> {
         let id = storage::upload(s, &self.path, self.size).await?;
-        Ok(Archive { kind: "url".to_owned(), url: storage::url_of(&id), checksum: self.checksum(), ..Archive::default() })
+        Ok(Archive {
+            kind: "url".to_owned(),
+            url: storage::url_of(&id),
+            checksum: self.checksum(),
+            ..Archive::default()
+        })
     }
 
     pub(crate) fn checksum(&self) -> Checksum {

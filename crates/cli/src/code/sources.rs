@@ -3,9 +3,9 @@
 use clap::Args;
 use fission_api::package::{Archive, OciArchive};
 
+use crate::code::bundle;
 use crate::code::download::{checksum, is_url};
 use crate::code::payload::{Payload, sha256};
-use crate::code::bundle;
 use crate::failure::{Failure, Outcome};
 use crate::io::Io;
 use crate::session::Session;

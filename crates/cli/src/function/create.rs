@@ -2,8 +2,8 @@
 
 use clap::Args;
 use fission_api::function::{
-    DEFAULT_CONCURRENCY, DEFAULT_IDLE_TIMEOUT_SECONDS, DEFAULT_REQUESTS_PER_POD, DEFAULT_SPECIALIZATION_TIMEOUT_SECONDS,
-    DEFAULT_TIMEOUT_SECONDS,
+    DEFAULT_CONCURRENCY, DEFAULT_IDLE_TIMEOUT_SECONDS, DEFAULT_REQUESTS_PER_POD,
+    DEFAULT_SPECIALIZATION_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS,
 };
 use fission_api::{Environment, EnvironmentReference, ExecutorType, Function, FunctionSpec, Package, PackageRef};
 use kube::ResourceExt;
@@ -172,10 +172,7 @@ fn draft(args: &CreateArgs, name: String, env: String) -> Draft {
 /// The function the flags describe, with every default written out as Fission's own tools do.
 fn build(args: &CreateArgs, namespace: Option<String>, env: &str, package: PackageRef) -> Outcome<Function> {
     let mut spec = FunctionSpec {
-        environment: EnvironmentReference {
-            namespace: namespace.clone().unwrap_or_default(),
-            name: env.to_owned(),
-        },
+        environment: EnvironmentReference { namespace: namespace.clone().unwrap_or_default(), name: env.to_owned() },
         function_timeout: DEFAULT_TIMEOUT_SECONDS,
         idle_timeout: Some(DEFAULT_IDLE_TIMEOUT_SECONDS),
         concurrency: DEFAULT_CONCURRENCY,
@@ -204,7 +201,10 @@ async fn warn_missing_objects(args: &CreateArgs, s: &mut Session, format: Format
         }
     }
     if !args.options.resources.is_empty() && args.options.executortype.as_deref().unwrap_or("poolmgr") == "poolmgr" {
-        s.warn(format, "cpu and memory of a poolmgr function are those of its environment; these flags have no effect")?;
+        s.warn(
+            format,
+            "cpu and memory of a poolmgr function are those of its environment; these flags have no effect",
+        )?;
     }
     Ok(())
 }

@@ -43,8 +43,11 @@ pub(crate) async fn run(args: DescribeArgs, s: &mut Session) -> Outcome {
         }
         None => s.io.say("<none>")?,
     }
-    let routes: Vec<HTTPTrigger> =
-        noun::list::<HTTPTrigger>(s, false).await?.into_iter().filter(|route| route::calls(route, &args.name.name)).collect();
+    let routes: Vec<HTTPTrigger> = noun::list::<HTTPTrigger>(s, false)
+        .await?
+        .into_iter()
+        .filter(|route| route::calls(route, &args.name.name))
+        .collect();
     if !routes.is_empty() {
         s.io.write(format_args!("\nROUTES\n{}", of_objects(&route::COLUMNS[..3], &routes, false)))?;
     }

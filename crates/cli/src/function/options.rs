@@ -184,7 +184,8 @@ impl OptionFlags {
         }
         for reference in &self.env_from_configmap {
             let (name, key) = split_reference(reference);
-            let selector = |key: &str| ConfigMapKeySelector { name: name.to_owned(), key: key.to_owned(), optional: None };
+            let selector =
+                |key: &str| ConfigMapKeySelector { name: name.to_owned(), key: key.to_owned(), optional: None };
             match key {
                 Some((key, variable)) => env.push(variable_from(
                     variable,

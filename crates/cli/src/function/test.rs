@@ -58,9 +58,10 @@ pub(crate) struct TestArgs {
 
 pub(crate) async fn run(args: TestArgs, s: &mut Session) -> Outcome {
     let function: Function = noun::get(s, &args.name).await?;
-    let timeout = args.timeout.positive().map(|given| {
-        given.min(Duration::from_secs(function.spec.timeout_seconds().unsigned_abs()))
-    });
+    let timeout = args
+        .timeout
+        .positive()
+        .map(|given| given.min(Duration::from_secs(function.spec.timeout_seconds().unsigned_abs())));
     let internal = s.internal_router().await?;
     let request = request(&args, s).await?;
     let client = client_for(&internal, None)?;

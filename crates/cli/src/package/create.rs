@@ -95,11 +95,8 @@ impl Draft {
         let mut documents = Vec::new();
         let mut local = |inputs: &[String]| {
             let upload = save::archive(inputs);
-            let archive = Archive {
-                kind: "url".to_owned(),
-                url: format!("archive://{}", upload.name),
-                ..Archive::default()
-            };
+            let archive =
+                Archive { kind: "url".to_owned(), url: format!("archive://{}", upload.name), ..Archive::default() };
             documents.push(upload);
             archive
         };

@@ -25,15 +25,15 @@ pub(crate) async fn run(args: RebuildArgs, s: &mut Session) -> Outcome {
     let package: Package = noun::get(s, name).await?;
     let status = build_status(&package);
     if status != "failed" {
-        return Err(Failure::new(format_args!("package '{name}' has status '{status}'; only a failed one is built again"))
-            .hint(format_args!("to build new source: fission package update --name {name} --sourcearchive FILES")));
+        return Err(Failure::new(format_args!(
+            "package '{name}' has status '{status}'; only a failed one is built again"
+        ))
+        .hint(format_args!("to build new source: fission package update --name {name} --sourcearchive FILES")));
     }
     let api = noun::api::<Package>(s).await?;
     let pending = Patch::Merge(json!({ "status": { "buildstatus": "pending" } }));
     api.patch_status(name, &PatchParams::default(), &pending)
         .await
         .map_err(|error| noun::explain(s, &format!("cannot rebuild package '{name}'"), error))?;
-    s.io.say(format_args!(
-        "Retrying build for pkg {name}. Use \"fission pkg info --name {name}\" to view status."
-    ))
+    s.io.say(format_args!("Retrying build for pkg {name}. Use \"fission pkg info --name {name}\" to view status."))
 }

@@ -61,12 +61,7 @@ pub(crate) fn refuse_shared(name: &str, users: &[Function], force: bool) -> Outc
 }
 
 /// Puts new code into a package. New source makes the old deployment stale, and code to deploy as it is needs no source.
-pub(crate) async fn change(
-    s: &mut Session,
-    package: &mut Package,
-    opened: &Opened,
-    buildcmd: Option<&str>,
-) -> Outcome {
+pub(crate) async fn change(s: &mut Session, package: &mut Package, opened: &Opened, buildcmd: Option<&str>) -> Outcome {
     let (source, deployment) = (opened.source(s).await?, opened.deployment(s).await?);
     match (source, deployment) {
         (None, None) => {}

@@ -5,9 +5,9 @@ use fission_api::HTTPTrigger;
 
 use crate::failure::Outcome;
 use crate::flags::NameFlag;
+use crate::noun;
 use crate::output::{self, OutputFlag};
 use crate::session::Session;
-use crate::noun;
 
 /// Show a route
 #[derive(Debug, Args)]

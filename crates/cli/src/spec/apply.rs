@@ -215,9 +215,9 @@ impl Run<'_> {
         let api = kind.api(s.client().await?, &item.namespace);
         let object: DynamicObject = serde_json::from_value(wanted).doing(&item.place)?;
         let created = api.create(&PostParams::default(), &object).await;
-        created.map(Some).map_err(|error| {
-            explain(s, &format!("{}: cannot create {} '{}'", item.place, item.kind, item.name), error)
-        })
+        created
+            .map(Some)
+            .map_err(|error| explain(s, &format!("{}: cannot create {} '{}'", item.place, item.kind, item.name), error))
     }
 
     /// Labels, annotations and spec become the file's. Finalizers and owners belong to whoever set them and stay.

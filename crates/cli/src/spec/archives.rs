@@ -86,7 +86,9 @@ pub(super) fn payload(spec: &ArchiveUploadSpec, root: &Path) -> Outcome<Payload>
     let root = root.join(&spec.rootdir);
     let files = bundle::collect(&root, &spec.include, &spec.exclude)?;
     match (&spec.include[..], files.values().next()) {
-        ([_], Some(only)) if files.len() == 1 && !root.join(&spec.include[0]).is_dir() => Payload::of_file(only.clone()),
+        ([_], Some(only)) if files.len() == 1 && !root.join(&spec.include[0]).is_dir() => {
+            Payload::of_file(only.clone())
+        }
         (_, Some(_)) => Payload::of_files(&files),
         (_, None) => Err(Failure::new("everything included is excluded again")),
     }

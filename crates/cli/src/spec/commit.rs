@@ -19,7 +19,10 @@ pub(super) fn label(dir: &Path, s: &mut Session) -> Outcome<Option<String>> {
     let head = git(dir, &["rev-parse", "HEAD"]).map(|head| head.trim().chars().take(SHORT).collect::<String>());
     let label = of_status(head.as_deref(), &status);
     if !status.trim().is_empty() {
-        s.warn(Format::Text, format_args!("--commitlabel: files have changes that are not committed; using '{label}'"))?;
+        s.warn(
+            Format::Text,
+            format_args!("--commitlabel: files have changes that are not committed; using '{label}'"),
+        )?;
     }
     Ok(Some(label))
 }

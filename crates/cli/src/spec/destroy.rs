@@ -43,9 +43,7 @@ pub(super) async fn run(args: DestroyArgs, s: &mut Session) -> Outcome {
                 .await?
                 .into_iter()
                 .filter(|object| owner(object) == Some(&specs.uid))
-                .map(|object| {
-                    (object.metadata.namespace.unwrap_or_default(), object.metadata.name.unwrap_or_default())
-                })
+                .map(|object| (object.metadata.namespace.unwrap_or_default(), object.metadata.name.unwrap_or_default()))
                 .collect(),
         };
         for (namespace, name) in places {

@@ -126,7 +126,8 @@ impl Specs {
         if kind == "ArchiveUploadSpec" {
             return self.archives.iter().find(|(archive, _)| archive.name == name).map(|(_, place)| place.as_str());
         }
-        let found = self.items.iter().find(|item| item.kind == kind && item.namespace == namespace && item.name == name);
+        let found =
+            self.items.iter().find(|item| item.kind == kind && item.namespace == namespace && item.name == name);
         found.map(|item| item.place.as_str())
     }
 
@@ -167,11 +168,7 @@ impl Specs {
     }
 }
 
-fn once(
-    seen: &mut HashMap<(String, String, String), String>,
-    key: (String, String, String),
-    place: &str,
-) -> Outcome {
+fn once(seen: &mut HashMap<(String, String, String), String>, key: (String, String, String), place: &str) -> Outcome {
     let (kind, _, name) = key.clone();
     match seen.insert(key, place.to_owned()) {
         Some(first) => Err(Failure::new(format_args!("{place}: {kind} '{name}' is already defined at {first}"))),

@@ -64,7 +64,10 @@ pub(super) fn run(args: InitArgs, s: &mut Session) -> Outcome {
         "apiVersion": "fission.io/v1", "kind": "DeploymentConfig", "name": name, "uid": uid,
     }))?;
     write(&dir.join("README"), README)?;
-    write(&config, &format!("# Owns the objects of this directory. Keep the uid: without it they cannot be changed.\n{text}"))?;
+    write(
+        &config,
+        &format!("# Owns the objects of this directory. Keep the uid: without it they cannot be changed.\n{text}"),
+    )?;
     s.io.suggest("fission env create --name nodejs --image fission/node-env --spec");
     Ok(())
 }

@@ -88,7 +88,7 @@ pub(crate) async fn documents(s: &mut Session, to: SpecFlags, file: &str, docume
 
 fn append(path: &Path, document: &Document) -> Outcome {
     let doing = || format!("cannot write {}", path.display());
-    let marker = if fs::metadata(path).is_ok_and(|meta| meta.len() > 0) { "\n---\n" } else { "" };
+    let marker = if fs::metadata(path).is_ok_and(|meta| meta.len() > 0) { "---\n" } else { "" };
     let text = format!("{marker}{}", yaml::text_of(&document.value)?);
     let mut file = OpenOptions::new().create(true).append(true).open(path).doing(doing())?;
     file.write_all(text.as_bytes()).doing(doing())

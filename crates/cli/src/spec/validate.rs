@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use clap::Args;
 use kube::Api;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::archives::reference;
 use super::files::{DEFAULT_DIR, Item, Specs};
@@ -170,7 +170,8 @@ fn called(spec: &Value) -> Vec<String> {
     let mut names = Vec::new();
     for state in spec["states"].as_object().into_iter().flat_map(|states| states.values()) {
         let function = &state["function"];
-        if let Some(name) = function["name"].as_str().filter(|_| function["type"].as_str().unwrap_or("name") == "name") {
+        if let Some(name) = function["name"].as_str().filter(|_| function["type"].as_str().unwrap_or("name") == "name")
+        {
             names.push(name.to_owned());
         }
         for branch in state["branches"].as_array().into_iter().flatten() {
@@ -195,7 +196,9 @@ fn advice(item: &Item, findings: &mut Findings) {
         }
         "Environment" => {
             let runtime = &spec["runtime"];
-            if runtime["container"].is_object() && runtime["podspec"].is_object() {
+            // `env create` writes a pod of one bare container beside it, as Fission's tools do; that merges to nothing.
+            let bare = json!({ "containers": [{ "name": runtime["container"]["name"] }] });
+            if runtime["container"].is_object() && runtime["podspec"].is_object() && runtime["podspec"] != bare {
                 warn("has both runtime.container and runtime.podspec; they are merged");
             }
             let poolsize = spec["poolsize"].as_i64().unwrap_or(3);

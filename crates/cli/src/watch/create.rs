@@ -40,8 +40,7 @@ pub(super) async fn run(args: CreateArgs, s: &mut Session) -> Outcome {
         label_selector: None,
         functionref: FunctionReference::named(args.function),
     };
-    let new =
-        trigger::New { name: args.name, labels: LabelFlags::default(), to: args.to, format: args.output.output };
+    let new = trigger::New { name: args.name, labels: LabelFlags::default(), to: args.to, format: args.output.output };
     let function = spec.functionref.name.clone();
     trigger::create(new, "kubewatch", &function, |name| KubernetesWatchTrigger::new(name, spec), s).await
 }
