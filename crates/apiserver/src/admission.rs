@@ -118,7 +118,7 @@ impl Admission<'_> {
         for server_set in ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
             meta.remove(server_set);
         }
-        if !meta.get("name").is_some_and(|name| name.as_str().is_some_and(|name| !name.is_empty()))
+        if meta.get("name").and_then(Value::as_str).unwrap_or("").is_empty()
             && let Some(prefix) = meta.get("generateName").and_then(Value::as_str)
         {
             let name = names::generate(prefix);

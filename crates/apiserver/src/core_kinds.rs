@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAcc
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::jsonpath::JsonPath;
 use crate::registry::{Cell, Column, age};
@@ -203,26 +203,39 @@ fn invalid(path: &str, value: &str, detail: &str) -> FieldError {
     FieldError { path: path.to_owned(), problem: Problem::Invalid, value: value.to_owned(), detail: detail.to_owned() }
 }
 
+/// The map at a field, made if absent. `None` when something else is there, which validation then refuses.
+fn map_at<'a>(object: &'a mut Value, field: &str) -> Option<&'a mut Map<String, Value>> {
+    let slot = object.as_object_mut()?.entry(field).or_insert(Value::Null);
+    if slot.is_null() {
+        *slot = json!({});
+    }
+    slot.as_object_mut()
+}
+
 fn default_namespace(object: &mut Value) {
-    let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
-    object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
-    if object["spec"]["finalizers"].is_null() {
-        object["spec"] = json!({ "finalizers": ["kubernetes"] });
+    let name = object["metadata"]["name"].clone();
+    if let Some(labels) = object.get_mut("metadata").and_then(|meta| map_at(meta, "labels")) {
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+    }
+    if let Some(spec) = map_at(object, "spec") {
+        spec.entry("finalizers").or_insert(json!(["kubernetes"]));
     }
     let phase = if object["metadata"]["deletionTimestamp"].is_null() { "Active" } else { "Terminating" };
-    object["status"]["phase"] = phase.into();
+    if let Some(status) = map_at(object, "status") {
+        status.insert("phase".to_owned(), phase.into());
+    }
 }
 
 fn default_secret(object: &mut Value) {
     use base64::Engine as _;
     let plain = object.as_object_mut().and_then(|object| object.remove("stringData"));
-    if let Some(Value::Object(plain)) = plain {
+    if let (Some(Value::Object(plain)), Some(data)) = (plain, map_at(object, "data")) {
         for (key, value) in plain {
             let encoded = base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or(""));
-            object["data"][key] = encoded.into();
+            data.insert(key, encoded.into());
         }
     }
-    if object["type"].as_str().unwrap_or("").is_empty() {
+    if object["type"].as_str().is_some_and(str::is_empty) || object["type"].is_null() {
         object["type"] = "Opaque".into();
     }
 }

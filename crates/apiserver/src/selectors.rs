@@ -90,7 +90,7 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         if let Some((key, values)) = part.split_once(operator) {
             let values = values.trim().trim_start_matches('(');
             let values = values.strip_suffix(')').ok_or_else(|| format!("{part:?} lacks a closing parenthesis"))?;
-            let values = values.split(',').map(|value| label_value(value)).collect::<Result<Vec<_>, _>>()?;
+            let values = values.split(',').map(label_value).collect::<Result<Vec<_>, _>>()?;
             let key = label_key(key)?;
             return Ok(if negated { Requirement::NotIn(key, values) } else { Requirement::In(key, values) });
         }

@@ -14,7 +14,7 @@ pub(crate) struct ApiError {
     pub(crate) reason: &'static str,
     /// For people.
     pub(crate) message: String,
-    details: Details,
+    details: Box<Details>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,7 +48,7 @@ impl From<fission_api::FieldError> for Cause {
 impl ApiError {
     /// An error with no details.
     pub(crate) fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Details::default() }
+        Self { code, reason, message: message.into(), details: Box::default() }
     }
 
     /// 400: the request cannot be understood.

@@ -59,28 +59,30 @@ pub(crate) fn parse(path: &str) -> Option<Target> {
 mod tests {
     use super::*;
 
-    fn read(path: &str) -> Option<(String, Option<String>, Option<String>, Option<String>)> {
-        parse(path).map(|it| (it.resource.qualified(), it.namespace, it.name, it.subresource))
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    /// The parts of a path's target in one line, `-` for those it lacks.
+    fn read(path: &str) -> Option<String> {
+        let or_dash = |part: Option<String>| part.unwrap_or("-".to_owned());
+        parse(path).map(|it| {
+            let (namespace, name, subresource) = (or_dash(it.namespace), or_dash(it.name), or_dash(it.subresource));
+            format!("{} {namespace} {name} {subresource}", it.resource.qualified())
+        })
     }
 
     #[test]
     fn paths_name_resources_namespaces_objects_and_subresources() {
-        assert_eq!(read("/api/v1/namespaces"), Some(("namespaces".into(), None, None, None)));
-        assert_eq!(read("/api/v1/namespaces/x/status"), Some(("namespaces".into(), None, some("x"), some("status"))));
-        assert_eq!(read("/api/v1/namespaces/x/secrets/s"), Some(("secrets".into(), some("x"), some("s"), None)));
-        assert_eq!(read("/apis/fission.io/v1/functions"), Some(("functions.fission.io".into(), None, None, None)));
-        assert_eq!(
-            read("/apis/fission.io/v1/namespaces/a/functions/f%2Do/status"),
-            Some(("functions.fission.io".into(), some("a"), some("f-o"), some("status")))
-        );
+        for (path, parts) in [
+            ("/api/v1/namespaces", "namespaces - - -"),
+            ("/api/v1/namespaces/x/status", "namespaces - x status"),
+            ("/api/v1/namespaces/x/secrets/s", "secrets x s -"),
+            ("/apis/fission.io/v1/functions", "functions.fission.io - - -"),
+            ("/apis/fission.io/v1/namespaces/a/functions/f%2Do/status", "functions.fission.io a f-o status"),
+        ] {
+            assert_eq!(read(path).as_deref(), Some(parts), "{path}");
+        }
         for nothing in
             ["/apis/fission.io/v2/functions", "/api/v1/nonsense", "/apis/fission.io/v1/functions/f", "/x", "/"]
         {
-            assert!(parse(nothing).is_none(), "{nothing}");
+            assert_eq!(read(nothing), None, "{nothing}");
         }
     }
 

@@ -76,9 +76,9 @@ pub(crate) fn apply(
 
 /// The paths of a set at which two objects differ.
 fn differing(set: &FieldSet, live: &Value, wanted: &Value) -> FieldSet {
-    let mut differing = FieldSet::default();
     // The presence of a container or list item is shared without quarrel; only values differ.
-    differing.here = set.here && set.below.is_empty() && live != wanted;
+    let here = set.here && set.below.is_empty() && live != wanted;
+    let mut differing = FieldSet { here, ..FieldSet::default() };
     for (step, below) in &set.below {
         if let (Some(live), Some(wanted)) = (fields::child(live, step), fields::child(wanted, step)) {
             let below = self::differing(below, live, wanted);

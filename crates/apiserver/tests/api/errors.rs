@@ -1,7 +1,12 @@
 //! Bad input: every error is a `Status` a person can act on.
 
+use std::sync::LazyLock;
+
+use fission_apiserver::ApiServer;
 use http::Method;
+use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use crate::world::{ask, function_json, get, world};
 
@@ -82,6 +87,93 @@ async fn a_body_nested_without_end_is_refused() {
         ("application/yaml", "[".repeat(100_000)),
     ] {
         assert_eq!(ask(&server, Method::POST, FUNCTIONS, kind, &body).await.0, 400);
+    }
+}
+
+fn json_values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-zA-Z0-9=%/.-]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+            prop::collection::btree_map(field(), inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// Names the server looks at, so that what is wrong is wrong where it matters.
+fn field() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "metadata",
+        "spec",
+        "status",
+        "data",
+        "stringData",
+        "name",
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+        "managedFields",
+        "deletionTimestamp",
+        "generation",
+        "resourceVersion",
+        "uid",
+        "type",
+        "phase",
+        "kind",
+        "apiVersion",
+        "environment",
+        "package",
+        "InvokeStrategy",
+        "runtime",
+        "version",
+        "functionref",
+        "secrets",
+        "fieldsV1",
+        "manager",
+    ])
+    .prop_map(str::to_owned)
+}
+
+/// One server for all cases: what earlier ones stored is more to go wrong.
+static SHARED: LazyLock<(Runtime, ApiServer)> = LazyLock::new(|| {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let server = runtime.block_on(async { world().0 });
+    (runtime, server)
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn any_body_is_stored_or_refused_and_nothing_panics(body in json_values(), meta in json_values(), at in 0..6_usize, verb in 0..5_usize) {
+        let plural = ["api/v1/namespaces/default/secrets", "api/v1/namespaces", "api/v1/namespaces/default/events",
+            "apis/fission.io/v1/namespaces/default/functions", "apis/fission.io/v1/namespaces/default/packages",
+            "apis/apiextensions.k8s.io/v1/customresourcedefinitions"][at];
+        let (runtime, server) = &*SHARED;
+        runtime.block_on(async {
+            let collection = format!("/{plural}");
+            let mut good = if plural.ends_with("functions") { function_json("x") } else { json!({ "metadata": { "name": "x" } }) };
+            let _ = ask(server, Method::POST, &collection, "application/json", &good.to_string()).await;
+            let mut body = body;
+            if let (Some(body), Some(meta)) = (body.as_object_mut(), meta.as_object()) {
+                good["metadata"].as_object_mut().unwrap().extend(meta.clone());
+                body.insert("metadata".to_owned(), good["metadata"].clone());
+            }
+            let (method, path, kind) = [
+                (Method::POST, collection.clone(), "application/json"),
+                (Method::PUT, format!("{collection}/x"), "application/json"),
+                (Method::PATCH, format!("{collection}/x"), "application/merge-patch+json"),
+                (Method::PATCH, format!("{collection}/x?fieldManager=m&force=true"), "application/apply-patch+yaml"),
+                (Method::PUT, format!("{collection}/x/status"), "application/json"),
+            ][verb].clone();
+            let (code, _) = ask(server, method, &path, kind, &body.to_string()).await;
+            assert!(code < 500, "{code} for {body}");
+        });
     }
 }
 
