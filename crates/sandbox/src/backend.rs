@@ -9,91 +9,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use fission_api::Environment;
-use fission_environments::{Environments, Listen, LogProgress, Runtime};
+use fission_environments::{Listen, Runtime};
 use fission_executor::backend::{Backend, BackendError, Created, InstanceExit, InstanceSpec, Load};
 use fission_rpc::endpoint::{Address, InstanceId};
 use fission_rpc::logs::{LogOwner, LogSink};
-use http::Method;
 use tokio::sync::{mpsc, watch};
 
 use crate::control::{Control, Spawned};
 use crate::instance::{Directories, Instance, Place, SOCKET, owner_of};
 use crate::isolation::{Feature, IsolationReport};
 use crate::launcher::{self, Launcher, LauncherOptions};
+use crate::options::{Options, RuntimeSource, SandboxError};
 use crate::output::Outputs;
 use crate::protocol::{Ended, Limits, Spawn, Tree};
-use crate::{code, http as wire, layout, request, resources};
+use crate::{http as wire, layout, request, resources, specialize};
 
 /// Longest host name Linux takes, in bytes.
 const MAX_HOSTNAME: usize = 64;
-/// How long the end of an instance is waited for, to say why its connection broke.
-const END_AFTER_BREAK: Duration = Duration::from_millis(300);
 /// A killed process ends at once unless the kernel itself is stuck with it; then its files are left to the next start.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a full output is looked for while an instance starts.
 const OUTPUT_LOOK: Duration = Duration::from_millis(20);
-
-/// Settings of the backend.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The platform's data folder; instances have their directories below `run/`.
-    pub data_dir: PathBuf,
-    /// Where a link is made when `data_dir` is too long for the path of a unix socket; made safe where everyone may
-    /// write.
-    pub short_dir: PathBuf,
-    /// Limits of an instance where its environment or function declares none.
-    pub limits: Limits,
-    /// How long an instance may take until it answers.
-    pub ready_timeout: Duration,
-    /// Bytes of the private `/tmp`; they count as memory of the instance.
-    pub tmp_bytes: u64,
-    /// Bytes of the private `/dev/shm`; they count as memory of the instance.
-    pub shm_bytes: u64,
-}
-
-impl Options {
-    /// The defaults: 512 MiB and 256 processes an instance (room for any of our environments several times over, and
-    /// a bomb stops early), 16,384 open files, 30 s to become ready.
-    pub fn new(data_dir: PathBuf) -> Self {
-        Self {
-            data_dir,
-            short_dir: PathBuf::from("/tmp"),
-            limits: Limits { memory: 512 << 20, pids: 256, cpu_millis: None, open_files: 16_384 },
-            ready_timeout: Duration::from_secs(30),
-            tmp_bytes: 256 << 20,
-            shm_bytes: 64 << 20,
-        }
-    }
-}
-
-/// Why the backend could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// Its directories could not be made.
-    #[error("instances cannot have their directories below {path}: {source}")]
-    Directories {
-        /// The data folder.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-/// Gives what is needed to start servers of an environment.
-#[async_trait]
-pub trait RuntimeSource: Send + Sync + 'static {
-    /// Prepares the environment that answers to an image, once. The error is for the user.
-    async fn runtime(&self, image: &str) -> Result<Runtime, String>;
-}
-
-#[async_trait]
-impl RuntimeSource for Environments {
-    async fn runtime(&self, image: &str) -> Result<Runtime, String> {
-        self.prepare(image, &LogProgress).await.map_err(|error| error.to_string())
-    }
-}
 
 /// An environment that can be started.
 struct Prepared {
@@ -183,7 +120,7 @@ impl Backend for SandboxBackend {
     async fn specialize(&self, id: &InstanceId, load: Load) -> Result<Address, BackendError> {
         let instance = lock(&self.shared.instances).get(id).cloned();
         let instance = instance.ok_or_else(|| broken(id, "is gone"))?;
-        specialize(&instance, load).await
+        specialize::specialize(&instance, load).await
     }
 
     async fn destroy(&self, id: &InstanceId, grace: Duration) {
@@ -435,61 +372,6 @@ impl Shared {
     }
 }
 
-async fn specialize(instance: &Instance, load: Load) -> Result<Address, BackendError> {
-    let meta = &load.function.metadata;
-    instance.belongs_to(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-    let timed_out = || BackendError::TimedOut { instance: instance.id.clone(), seconds: load.timeout.as_secs() };
-    let work = async {
-        place_code(instance, &load).await?;
-        let filepath = instance.userfunc.join(&load.filename);
-        // Version 1 names no path: it is always the same one, which only a private tree has.
-        let first = load.environment_version < 2 && (instance.private || !instance.ours);
-        let (path, content_type, body) = if first {
-            ("/specialize", "text/plain", Bytes::new())
-        } else {
-            let body = request::specialize_body(&load, &filepath.to_string_lossy());
-            ("/v2/specialize", "application/json", body.map_err(|error| broken(&instance.id, error))?)
-        };
-        Ok(wire::ask(&instance.address, Method::POST, path, content_type, body).await)
-    };
-    let answer = tokio::time::timeout(load.timeout, work).await.map_err(|_| timed_out())??;
-    match answer {
-        Ok(answer) if answer.status < 300 => Ok(instance.address.clone()),
-        Ok(answer) => Err(BackendError::Refused { status: answer.status, message: refusal(&answer) }),
-        Err(error) => {
-            let why = match tokio::time::timeout(END_AFTER_BREAK, instance.ended()).await {
-                Ok(how) => format!("ended while it loaded the function: it was {how}"),
-                Err(_) => format!("broke the connection while it loaded the function: {error}"),
-            };
-            Err(broken(&instance.id, why))
-        }
-    }
-}
-
-async fn place_code(instance: &Instance, load: &Load) -> Result<(), BackendError> {
-    if !code::is_plain_name(&load.filename) {
-        return Err(broken(&instance.id, format_args!("cannot have code named {:?}", load.filename)));
-    }
-    let (from, to) = (load.code.path.clone(), instance.directories.userfunc.join(&load.filename));
-    let everyone = instance.foreign;
-    // One link is done before another thread would have woken up; a directory may hold thousands.
-    let placed = if from.is_file() {
-        code::place(&from, &to, everyone)
-    } else {
-        tokio::task::spawn_blocking(move || code::place(&from, &to, everyone)).await.unwrap_or_else(|e| Err(e.into()))
-    };
-    placed.map_err(|error| broken(&instance.id, format_args!("could not be given its code: {error}")))
-}
-
-/// What an environment said of the code, for people.
-fn refusal(answer: &wire::Answer) -> String {
-    let text = String::from_utf8_lossy(&answer.body);
-    match text.trim() {
-        "" => format!("the environment refused the function with status {} and no explanation", answer.status),
-        text => text.to_owned(),
-    }
-}
-
 /// Ends an instance whose making was given up.
 struct Unfinished {
     shared: Weak<Shared>,
@@ -530,6 +412,6 @@ fn unsupported(environment: &Environment, why: String) -> BackendError {
     BackendError::Unsupported { environment: request::name_of(environment), why }
 }
 
-fn broken(id: &InstanceId, why: impl std::fmt::Display) -> BackendError {
+pub(crate) fn broken(id: &InstanceId, why: impl std::fmt::Display) -> BackendError {
     BackendError::Broken { instance: id.clone(), why: why.to_string() }
 }

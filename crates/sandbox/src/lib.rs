@@ -23,12 +23,15 @@ mod instance;
 mod isolation;
 pub mod launcher;
 mod layout;
+mod options;
 mod output;
 mod protocol;
 mod request;
 mod resources;
+mod specialize;
 mod sys;
 
-pub use backend::{Options, RuntimeSource, SandboxBackend, SandboxError};
+pub use backend::SandboxBackend;
 pub use isolation::{Feature, FeatureReport, IsolationReport};
+pub use options::{Options, RuntimeSource, SandboxError};
 pub use protocol::Limits;

@@ -98,7 +98,7 @@ impl World {
     pub(crate) fn of_built_in_environments(cache: &Path) -> Self {
         let options = fission_environments::Options {
             cache_dir: cache.to_owned(),
-            search_path: "/root/.pyenv/shims:/usr/local/bin:/usr/bin:/bin".into(),
+            search_path: "/usr/local/bin:/usr/bin:/bin".into(),
             fission: host(),
         };
         Self::of(|_| {}, Arc::new(Environments::new(options).unwrap()))
