@@ -16,7 +16,7 @@ use crate::protocol::Ended;
 /// conventions of Linux distributions.
 pub(crate) const FIRST_OWNER: u32 = 0x7000_0000;
 /// Host users instances are spread over; two that run at once share one only beyond this many.
-const OWNERS: u32 = 65_536;
+pub(crate) const OWNERS: u32 = 65_536;
 
 /// Bytes of the path of a unix socket, without the terminating zero (`sun_path` of `unix(7)`).
 const MAX_SOCKET_PATH: usize = 107;

@@ -36,8 +36,8 @@ pub(super) struct Cgroups {
 pub(super) struct Group {
     directories: Vec<PathBuf>,
     memory: Option<PathBuf>,
-    /// Files through which a process enters.
-    pub(super) joins: Vec<File>,
+    /// Files through which a process enters, and which limit that is for.
+    pub(super) joins: Vec<(Feature, File)>,
 }
 
 const CONTROLLERS: [(Feature, &str); 3] =
@@ -74,6 +74,13 @@ impl Cgroups {
         }
     }
 
+    /// Makes no more groups for a limit that turned out not to work. Says whether it was made until now.
+    pub(super) fn forget(&mut self, feature: Feature) -> bool {
+        let before = self.controllers.len();
+        self.controllers.retain(|controller| controller.feature != feature);
+        self.controllers.len() < before
+    }
+
     /// Makes the groups of one instance. A limit that could not be set is not among the features given back.
     pub(super) fn create(&self, id: u64, limits: &Limits) -> (Group, Vec<Feature>, Vec<String>) {
         let name = format!("{PREFIX}{}-{id}", rustix::process::getpid().as_raw_pid());
@@ -99,7 +106,7 @@ impl Controller {
             group.directories.push(directory.to_owned());
             // Version 1 moves the writing thread through `tasks` without stopping every fork of the machine.
             let join = directory.join(if self.unified { "cgroup.procs" } else { "tasks" });
-            group.joins.push(OpenOptions::new().write(true).open(join)?);
+            group.joins.push((self.feature, OpenOptions::new().write(true).open(join)?));
         }
         let set = |file: &str, value: String| fs::write(directory.join(file), value);
         match (self.feature, self.unified) {
@@ -165,17 +172,21 @@ fn kill_members(directory: &Path) {
 
 /// Where groups with a controller can be made: (directory, unified hierarchy).
 fn find(mounts: &str, own: &str, controller: &str) -> Result<(PathBuf, bool), String> {
-    let mut why = format!("no cgroup hierarchy with the {controller} controller is mounted");
+    let mut why = Vec::new();
     for (mount, unified) in hierarchies(mounts, controller) {
         let own_group = own_group(own, controller, unified);
         for base in [mount.join(own_group.trim_start_matches('/')), mount.clone()] {
             match try_out(&base, controller, unified) {
                 Ok(()) => return Ok((base, unified)),
-                Err(error) => why = format!("{}: {error}", base.display()),
+                Err(error) => why.push(format!("{}: {error}", base.display())),
             }
         }
     }
-    Err(why)
+    why.dedup();
+    match &why[..] {
+        [] => Err(format!("no cgroup hierarchy with the {controller} controller is mounted")),
+        why => Err(why.join("; ")),
+    }
 }
 
 /// Mounted hierarchies that may have a controller: (mount point, unified).

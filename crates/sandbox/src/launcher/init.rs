@@ -34,7 +34,7 @@ pub(super) struct Start<'a> {
     /// Whether processes are limited per user, because no cgroup counts them.
     pub(super) count_processes: bool,
     /// Opened cgroup files; writing `0` to one moves the writer in.
-    pub(super) joins: &'a [File],
+    pub(super) joins: &'a [(Feature, File)],
     pub(super) stdout: &'a OwnedFd,
     pub(super) stderr: &'a OwnedFd,
     /// Where [`Progress`] is written to.
@@ -88,8 +88,8 @@ fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
     } else if start.has(Feature::User) {
         map_own_user(start.host)?;
     }
-    for mut join in start.joins {
-        join.write_all(b"0").map_err(|e| Failure::of(Feature::MemoryLimit, "entering its cgroup", e))?;
+    for (feature, mut join) in start.joins.iter().map(|(feature, join)| (*feature, join)) {
+        join.write_all(b"0").map_err(|e| Failure::of(feature, "entering its cgroup", e))?;
     }
     if start.has(Feature::Uts) {
         rustix::system::sethostname(start.spawn.hostname.as_bytes())

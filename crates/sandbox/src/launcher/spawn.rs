@@ -12,6 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::cgroup::{Cgroups, Group};
 use super::init::{self, Start};
 
+use crate::instance::{FIRST_OWNER, OWNERS};
 use crate::isolation::{Feature, FeatureReport, IsolationReport};
 use crate::protocol::{Bind, Failure, Limits, Progress, Spawn, Tree};
 use crate::sys::{self, Copy, SingleThreaded, namespace};
@@ -33,6 +34,8 @@ pub(super) struct Abilities {
     single: SingleThreaded,
     cgroups: Cgroups,
     report: IsolationReport,
+    /// Limits no cgroup can keep, and why.
+    missing: Vec<(Feature, String)>,
     host: (u32, u32),
     count_processes: bool,
 }
@@ -54,23 +57,34 @@ impl Abilities {
     /// Tries everything out.
     pub(super) fn find(single: SingleThreaded) -> io::Result<Self> {
         let rights = capabilities(None)?.effective;
-        let privileged = rustix::process::geteuid().is_root() && rights.contains(ROOT_RIGHTS);
-        let features = Feature::ALL.map(|feature| FeatureReport { feature, missing: None }).to_vec();
+        let root = rustix::process::geteuid().is_root() && rights.contains(ROOT_RIGHTS) && owners_exist();
         let (cgroups, missing) = Cgroups::detect();
         cgroups.remove_stale();
         let mut abilities = Self {
             single,
             cgroups,
-            report: IsolationReport { privileged, features },
+            report: IsolationReport { privileged: root, features: Vec::new() },
             host: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+            missing,
             count_processes: false,
         };
-        abilities.try_namespaces();
-        for (feature, why) in missing {
-            abilities.cgroup_missing(feature, &why);
+        abilities.try_out();
+        if root && !abilities.report.has(Feature::PrivateFiles) {
+            // Another user could not even reach its files; a user namespace of its own may still allow more.
+            abilities.report.privileged = false;
+            abilities.try_out();
         }
-        abilities.try_together();
         Ok(abilities)
+    }
+
+    fn try_out(&mut self) {
+        self.count_processes = false;
+        self.report.features = Feature::ALL.map(|feature| FeatureReport { feature, missing: None }).to_vec();
+        self.try_namespaces();
+        for (feature, why) in self.missing.clone() {
+            self.cgroup_missing(feature, &why);
+        }
+        self.try_together();
     }
 
     pub(super) fn report(&self) -> &IsolationReport {
@@ -168,6 +182,10 @@ impl Abilities {
         for _ in Feature::ALL {
             let Err(failure) = self.try_once() else { return };
             match failure.feature {
+                Some(feature) if self.cgroups.forget(feature) => {
+                    self.missing.push((feature, failure.why.clone()));
+                    self.cgroup_missing(feature, &failure.why);
+                }
                 Some(feature) if self.report.has(feature) => {
                     self.remove(feature, &format!("{}{}", failure.why, hint()));
                 }
@@ -216,9 +234,24 @@ fn nothing() -> Spawn {
             memory: vec![(PathBuf::from("/tmp"), 1 << 20)],
             ..Tree::default()
         },
-        owner: crate::instance::FIRST_OWNER,
+        owner: FIRST_OWNER,
         limits: Limits { memory: 64 << 20, pids: 64, cpu_millis: Some(1000), open_files: 64 },
     }
+}
+
+/// Whether the host users instances run as can be had: in a container with few users they cannot.
+fn owners_exist() -> bool {
+    ["/proc/self/uid_map", "/proc/self/gid_map"].into_iter().all(|map| {
+        fs::read_to_string(map).is_ok_and(|ranges| {
+            ranges.lines().any(|range| {
+                let mut numbers = range.split_whitespace().map_while(|number| number.parse::<u64>().ok());
+                let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+                let (Some(first), Some(count)) = (first, count) else { return false };
+                let (first_owner, owners) = (u64::from(FIRST_OWNER), u64::from(OWNERS));
+                first <= first_owner && first_owner + owners <= first + count
+            })
+        })
+    })
 }
 
 /// Waits for a process that is about to end.

@@ -151,3 +151,47 @@ async fn a_platform_without_root_isolates_its_instances_too() {
     platform.kill();
     until(|| (!alive(launcher) && !alive(instance)).then_some(())).await;
 }
+
+/// A platform started by a shell command in which `$0` stands for it and `$1` for its data. `None` where the tests do not
+/// run as root or the tools are missing.
+fn start_under(wrapper: &str, data: &Path) -> Option<Platform> {
+    let tools = ["/usr/bin/unshare", "/usr/bin/setpriv"].iter().all(|tool| Path::new(tool).exists());
+    if !tools || !rustix::process::getuid().is_root() {
+        return None;
+    }
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(wrapper).arg(host()).arg(data);
+    Some(Platform::start(shell))
+}
+
+#[tokio::test]
+async fn root_without_the_rights_of_root_isolates_as_an_ordinary_user_does() {
+    for wrapper in [
+        "exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin \"$0\" __platform \"$1\"",
+        "exec unshare -Ur \"$0\" __platform \"$1\"",
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let Some(mut platform) = start_under(wrapper, data.path()) else { return };
+        let words = platform.said["isolation"].to_string();
+        assert!(words.contains("\"user\"") && words.contains("\"private-files\""), "{}", platform.said);
+        assert!(said(&platform.address(), "run id").await.starts_with("uid=1000(fission)"));
+        platform.kill();
+    }
+}
+
+#[tokio::test]
+async fn where_namespaces_are_forbidden_a_plain_process_runs_and_that_is_said() {
+    let wrapper = "exec unshare -Ur /bin/sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; \
+                   exec setpriv --bounding-set=-all --inh-caps=-all \"$0\" __platform \"$1\"' \"$0\" \"$1\"";
+    let data = tempfile::tempdir().unwrap();
+    let Some(mut platform) = start_under(wrapper, data.path()) else { return };
+    let words = platform.said["isolation"].to_string();
+    for word in ["user", "pid", "mount", "private-files"] {
+        assert!(!words.contains(&format!("\"{word}\"")), "{words}");
+    }
+    assert!(words.contains("no-capabilities") && words.contains("no-new-privs"), "{words}");
+    let (launcher, instance) = (platform.pid("launcher"), platform.pid("instance"));
+    assert_eq!(said(&platform.address(), "pid").await, instance.to_string());
+    platform.kill();
+    until(|| (!alive(launcher) && !alive(instance)).then_some(())).await;
+}
