@@ -6,12 +6,17 @@
 fn main() {
     let sizes = [10, 10_000, 100_000];
     let results: Vec<_> = sizes.iter().map(|routes| fission_router::bench::lookup(*routes)).collect();
-    println!("{:>8}  {:>12} {:>7}  {:>13} {:>13}", "routes", "lookup ns", "ratio", "build ms", "one change us");
+    println!(
+        "{:>8}  {:>14} {:>6}  {:>16} {:>6}  {:>9} {:>14}",
+        "routes", "10 busy, ns", "ratio", "1,000 busy, ns", "ratio", "build ms", "one change us"
+    );
     for (routes, result) in sizes.iter().zip(&results) {
         println!(
-            "{routes:>8}  {:>12.1} {:>7.2}  {:>13.1} {:>13.1}",
-            result.nanos_per_lookup,
-            result.nanos_per_lookup / results[0].nanos_per_lookup,
+            "{routes:>8}  {:>14.1} {:>6.2}  {:>16.1} {:>6.2}  {:>9.1} {:>14.1}",
+            result.few_busy_nanos,
+            result.few_busy_nanos / results[0].few_busy_nanos,
+            result.many_busy_nanos,
+            result.many_busy_nanos / results[0].many_busy_nanos,
             result.build.as_secs_f64() * 1e3,
             result.one_change.as_secs_f64() * 1e6,
         );

@@ -33,6 +33,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) chosen: &'a Chosen,
     pub(crate) seen_uri: Uri,
     pub(crate) variables: Vec<(String, String)>,
+    /// Whether the route wants every call queued instead of answered.
+    pub(crate) queued: bool,
 }
 
 /// Counts a call once: with its answer, or as given up when it is dropped before.
@@ -70,6 +72,9 @@ pub(crate) async fn call(
 ) -> Response<ResponseBody> {
     let chosen = outgoing.chosen;
     let backend = &chosen.backend;
+    if outgoing.queued || headers::wants_queue(request.headers()) {
+        return errors::response(&errors::no_queue(&backend.key), &caller.request_id);
+    }
     let mut count = Count { router, chosen, method: request.method().clone(), start: timing.start, counted: false };
     let upgrade = upgrade::is_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let received = std::mem::replace(request.uri_mut(), outgoing.seen_uri);

@@ -97,6 +97,13 @@ fn function_timeout_limit(refusal: Refusal, name: &str, timeout: Duration) -> Re
     refusal.limit("spec.functionTimeout", format!("{}s", timeout.as_secs()), change)
 }
 
+/// Asked for a queue there is none of: answering at once instead would surprise whoever relies on its retries.
+pub(crate) fn no_queue(function: &ObjectKey) -> Refusal {
+    let message = format!("asynchronous calls of function {function} cannot be queued: this platform has no queue");
+    Refusal::new(501, Component::Router, "async_unavailable", message)
+        .hint("call it without X-Fission-Invoke-Mode, or take invocationMode off the route")
+}
+
 /// No connection to any instance that was tried.
 pub(crate) fn unreachable(function: &ObjectKey, error: &std::io::Error) -> Refusal {
     let gone = matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound);

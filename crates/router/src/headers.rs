@@ -28,6 +28,8 @@ const FULL_URL: HeaderName = HeaderName::from_static(header::FULL_URL);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const INVOKE_MODE: HeaderName = HeaderName::from_static("x-fission-invoke-mode");
+const INVOCATION_ID: HeaderName = HeaderName::from_static("x-fission-invocation-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
@@ -107,6 +109,11 @@ pub(crate) fn prepare_request(headers: &mut HeaderMap, told: &Told<'_>, keep_upg
             headers.insert(FORWARDED_HOST, host);
         }
     }
+}
+
+/// Whether the client wants the call queued. A delivery of a queued call never does.
+pub(crate) fn wants_queue(headers: &HeaderMap) -> bool {
+    headers.get(INVOKE_MODE).is_some_and(|mode| mode == "async") && !headers.contains_key(INVOCATION_ID)
 }
 
 /// Adds a path variable. Its name is part of a header's, which has no case.

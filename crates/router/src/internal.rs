@@ -57,7 +57,7 @@ pub(crate) async fn answer(
     };
     timing.route = timing.start.elapsed();
     let seen_uri = headers::function_uri(if rest.is_empty() { "/" } else { rest }, request.uri().query());
-    let outgoing = Outgoing { chosen: &chosen, seen_uri, variables: Vec::new() };
+    let outgoing = Outgoing { chosen: &chosen, seen_uri, variables: Vec::new(), queued: false };
     let mut response = call::call(router, caller, outgoing, request, timing).await;
     cors::remove_all(response.headers_mut());
     response

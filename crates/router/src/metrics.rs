@@ -124,6 +124,10 @@ impl Metrics {
     /// The counts of one function and path; the same for as long as anyone holds them.
     pub(crate) fn calls(&self, function: &ObjectKey, path: &Arc<str>) -> Arc<CallStats> {
         let mut all = self.calls.lock();
+        if all.len() == all.capacity() {
+            // About to grow: let go of what no route holds any more, in case no one ever asks for these counts.
+            all.retain(|_, stats| Arc::strong_count(stats) > 1);
+        }
         let stats = all.entry((function.clone(), path.clone())).or_insert_with(|| {
             Arc::new(CallStats { function: function.clone(), path: path.clone(), by_method: Default::default() })
         });

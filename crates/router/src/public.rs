@@ -91,7 +91,7 @@ async fn call_route(
     let mut variables = Vec::new();
     route.variables(&decoded, |name, value| variables.push((name.to_owned(), value.to_owned())));
     let origin = route.cors.as_ref().and_then(|cors| Some((cors, request.headers().get(ORIGIN)?.clone())));
-    let outgoing = Outgoing { chosen, seen_uri, variables };
+    let outgoing = Outgoing { chosen, seen_uri, variables, queued: route.queued };
     let mut response = call::call(router, caller, outgoing, request.map(RequestBody::Streamed), timing).await;
     if let Some((cors, origin)) = origin {
         cors.actual(&origin, response.headers_mut());

@@ -177,6 +177,7 @@ impl Planner {
             trigger: ObjectKey::of(trigger),
             seniority: Seniority::of(trigger),
             keep_prefix: trigger.spec.keep_prefix,
+            queued: trigger.spec.invocation_mode == "async",
             shape,
             cors,
         })

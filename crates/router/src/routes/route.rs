@@ -92,6 +92,8 @@ pub(crate) struct Route {
     pub(crate) shape: Shape,
     pub(crate) keep_prefix: bool,
     pub(crate) cors: Option<Cors>,
+    /// `invocationMode: async`.
+    pub(crate) queued: bool,
     /// Never empty.
     pub(crate) targets: Vec<Target>,
 }

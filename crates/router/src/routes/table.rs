@@ -10,7 +10,7 @@ use super::shards::Shards;
 use crate::functions::{Backend, FunctionSlot};
 
 /// Routes that share a place, best first.
-type Group = Arc<Vec<Arc<Route>>>;
+type Group = Arc<[Arc<Route>]>;
 
 /// Every route, and every function by `namespace/name`.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,7 @@ impl Table {
         let mut group = groups.get(&key).map(|group| group.to_vec()).unwrap_or_default();
         let position = group.partition_point(|other| rank(other) < rank(route));
         group.insert(position, route.clone());
-        groups.insert(key, Arc::new(group));
+        groups.insert(key, group.into());
         self.len += 1;
     }
 
@@ -135,7 +135,7 @@ impl Table {
         if left.is_empty() {
             groups.remove(&key);
         } else {
-            groups.insert(key, Arc::new(left));
+            groups.insert(key, left.into());
         }
         self.len -= 1;
         let host = &route.shape.host;

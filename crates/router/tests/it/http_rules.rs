@@ -110,3 +110,18 @@ async fn hosts_are_matched_without_port_and_case() {
         assert_eq!(ask(world.public, asked).await.text(), expected, "{host}");
     }
 }
+
+#[tokio::test]
+async fn calls_that_ask_for_a_queue_are_refused_as_long_as_there_is_none() {
+    let world = World::new().await;
+    world.hello("f").await;
+    let spec = HTTPTriggerSpec { relative_url: "/queued".into(), invocation_mode: "async".into(), ..to("f") };
+    world.trigger("queued", spec);
+    world.settle().await;
+    let mut asked = request(Method::GET, "/f");
+    asked.headers_mut().insert("x-fission-invoke-mode", "async".parse().unwrap());
+    for answer in [ask(world.public, asked).await, get(world.public, "/queued").await] {
+        assert_eq!((answer.status.as_u16(), answer.header("x-fission-component")), (501, "router"));
+        assert_eq!(answer.json()["reason"], "async_unavailable");
+    }
+}
