@@ -115,7 +115,7 @@ pub enum Parsed {
 #[derive(Debug)]
 pub struct Request {
     globals: Globals,
-    verb: Verb,
+    verb: Box<Verb>,
 }
 
 /// A command line that only wants text printed: help, or what is wrong with it.
@@ -143,7 +143,7 @@ where
         .and_then(|matches| Line::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
     match parsed {
         Ok(Line { verb: Verb::Up(args), .. }) => Ok(Parsed::Up(args)),
-        Ok(Line { globals, verb }) => Ok(Parsed::Run(Request { globals, verb })),
+        Ok(Line { globals, verb }) => Ok(Parsed::Run(Request { globals, verb: Box::new(verb) })),
         Err(error) => Err(not_run(&error)),
     }
 }
@@ -152,7 +152,7 @@ impl Request {
     pub(crate) async fn run(self, io: Io) -> (Outcome, Io) {
         let (verb, mut s) = match Session::new(self.globals, io) {
             Ok(s) => (self.verb, s),
-            Err((failure, io)) => return (Err(failure), io),
+            Err(early) => return (Err(early.0), early.1),
         };
         let outcome = verb.run(&mut s).await;
         (outcome, s.io)

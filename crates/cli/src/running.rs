@@ -136,10 +136,13 @@ impl Running {
         self.data_dir.join(KUBECONFIG_FILE)
     }
 
-    /// The line of exports that points this and other programs at it. `default_dir` is what commands find by themselves.
+    /// The line of exports that points commands, scripts and `kubectl` at it. `default_dir` is the data folder commands
+    /// find by themselves.
     pub fn exports(&self, default_dir: &Path) -> String {
         let router = self.router.strip_prefix("http://").unwrap_or(&self.router);
-        let mut line = format!("export FISSION_URL={} FISSION_ROUTER={router}", self.api);
+        let kubeconfig = self.kubeconfig();
+        let kubeconfig = shell_word(&kubeconfig.to_string_lossy());
+        let mut line = format!("export FISSION_URL={} FISSION_ROUTER={router} KUBECONFIG={kubeconfig}", self.api);
         if self.data_dir != default_dir {
             line.push_str(&format!(" FISSION_DATA={}", shell_word(&self.data_dir.to_string_lossy())));
         }
@@ -247,7 +250,8 @@ mod tests {
     #[test]
     fn exports_name_the_data_folder_only_when_commands_would_not_find_it() {
         let running = running(Path::new("/my data"));
-        let plain = "export FISSION_URL=http://127.0.0.1:31313 FISSION_ROUTER=127.0.0.1:31314";
+        let plain = "export FISSION_URL=http://127.0.0.1:31313 FISSION_ROUTER=127.0.0.1:31314 \
+                     KUBECONFIG='/my data/kubeconfig'";
         assert_eq!(running.exports(Path::new("/my data")), plain);
         assert_eq!(running.exports(Path::new("/other")), format!("{plain} FISSION_DATA='/my data'"));
     }

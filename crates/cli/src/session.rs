@@ -22,11 +22,11 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session whose namespace comes from flags and variables; a kubeconfig may change it when it is opened.
-    pub(crate) fn new(globals: Globals, io: Io) -> Result<Self, (Failure, Io)> {
+    pub(crate) fn new(globals: Globals, io: Io) -> Result<Self, Box<(Failure, Io)>> {
         if io.vars.raw("FISSION_INTERNAL_AUTH_SECRET").is_some_and(|secret| secret.trim().is_empty()) {
             let failure = Failure::new("FISSION_INTERNAL_AUTH_SECRET is set but blank")
                 .hint("unset it, or give it the platform's secret");
-            return Err((failure, io));
+            return Err(Box::new((failure, io)));
         }
         let given = globals.namespace.clone().filter(|namespace| !namespace.is_empty());
         let default = io.vars.get("FISSION_DEFAULT_NAMESPACE").map(str::to_owned);

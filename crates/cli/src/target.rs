@@ -101,10 +101,12 @@ impl Target {
 
     fn of_url(url: &str, why: &str, vars: &Variables) -> Outcome<Self> {
         let api = normal_url(url).map_err(|failure| failure.while_doing(why))?;
-        let running = Running::read(&default_data_dir(vars))
-            .ok()
-            .flatten()
-            .filter(|running| same_address(&running.api, &api) && running.is_alive());
+        let files = kubeconfig_files(vars).unwrap_or_default();
+        let folders = files.iter().filter_map(|file| file.parent().map(Path::to_owned));
+        let running = std::iter::once(default_data_dir(vars))
+            .chain(folders)
+            .filter_map(|dir| Running::read(&dir).ok().flatten())
+            .find(|running| same_address(&running.api, &api) && running.is_alive());
         let token = match &running {
             Some(running) => token_of(running, vars),
             None => vars.get("FISSION_TOKEN").map(str::to_owned),

@@ -16,7 +16,7 @@ use crate::session::{Session, query_value};
 use crate::{noun, pods};
 
 /// Show what a function printed
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "EXAMPLES:
   fission function logs --name hello
   fission fn logs --name hello -f --since 10m
@@ -69,35 +69,19 @@ pub(crate) async fn run(args: LogsArgs, s: &mut Session) -> Outcome {
     }
 }
 
-/// The lines the platform keeps; `None` when this server keeps none.
+/// Prints the lines the platform keeps; `None` when this server keeps none.
 async fn stored(args: &LogsArgs, s: &mut Session) -> Outcome<Option<usize>> {
-    let client = s.client().await?;
-    let doing = format!("cannot read the logs of function '{}'", args.name);
-    let request = Request::get(target(args, &s.namespace)?).body(Body::empty()).doing(&doing)?;
-    let failed = |error: &dyn std::error::Error| Failure::new(format_args!("{doing}: {}", root_of(error)));
-    let answer = client.send(request).await.map_err(|error| failed(&error))?;
-    let status = answer.status();
-    if status.as_u16() == 404 {
-        return Ok(None);
-    }
-    if !status.is_success() {
-        let body = answer.into_body().collect_bytes().await.unwrap_or_default();
-        return Err(Failure::new(format_args!("{doing}: {} ({status})", String::from_utf8_lossy(&body).trim())));
-    }
-    let mut body = answer.into_body();
-    let (mut pending, mut lines, mut shown) = (Vec::new(), Vec::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failed(&*Box::<dyn std::error::Error>::from(error)))?;
-        pending.extend_from_slice(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            let line: LogLine = serde_json::from_slice(&line).doing(&doing)?;
-            shown += 1;
-            if args.follow { print(args, s, &line)? } else { lines.push(line) }
+    let (mut lines, mut shown) = (Vec::new(), 0);
+    let kept = each_line(args, s, |s, line| {
+        shown += 1;
+        if args.follow {
+            return print(args, s, &line);
         }
+        lines.push(line);
+        Ok(())
+    });
+    if !kept.await? {
+        return Ok(None);
     }
     if args.output.output == Format::Json || args.output.output == Format::Yaml {
         let text = rendered(args.output.output, &lines)?;
@@ -108,6 +92,52 @@ async fn stored(args: &LogsArgs, s: &mut Session) -> Outcome<Option<usize>> {
     }
     lines.iter().try_for_each(|line| print(args, s, line))?;
     Ok(Some(shown))
+}
+
+/// The newest lines of a function, when the platform keeps them.
+pub(super) async fn newest(function: &str, count: usize, s: &mut Session) -> Outcome<Vec<LogLine>> {
+    let args = LogsArgs { name: function.to_owned(), recordcount: count, ..LogsArgs::default() };
+    let mut lines = Vec::new();
+    each_line(&args, s, |_, line| {
+        lines.push(line);
+        Ok(())
+    })
+    .await?;
+    Ok(lines)
+}
+
+/// Gives each line the platform keeps, as it arrives. False when this server keeps none.
+async fn each_line(
+    args: &LogsArgs,
+    s: &mut Session,
+    mut take: impl FnMut(&mut Session, LogLine) -> Outcome,
+) -> Outcome<bool> {
+    let client = s.client().await?;
+    let doing = format!("cannot read the logs of function '{}'", args.name);
+    let request = Request::get(target(args, &s.namespace)?).body(Body::empty()).doing(&doing)?;
+    let failed = |error: &dyn std::error::Error| Failure::new(format_args!("{doing}: {}", root_of(error)));
+    let answer = client.send(request).await.map_err(|error| failed(&error))?;
+    let status = answer.status();
+    if status.as_u16() == 404 {
+        return Ok(false);
+    }
+    if !status.is_success() {
+        let body = answer.into_body().collect_bytes().await.unwrap_or_default();
+        return Err(Failure::new(format_args!("{doing}: {} ({status})", String::from_utf8_lossy(&body).trim())));
+    }
+    let mut body = answer.into_body();
+    let mut pending = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| failed(&*Box::<dyn std::error::Error>::from(error)))?;
+        pending.extend_from_slice(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            if !line.trim_ascii().is_empty() {
+                take(s, serde_json::from_slice(&line).doing(&doing)?)?;
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn target(args: &LogsArgs, namespace: &str) -> Outcome<String> {

@@ -5,18 +5,22 @@ use std::time::Duration;
 use clap::Args;
 use fission_api::{Function, labels::header};
 use fission_rpc::signing;
+use http::response::Parts;
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt;
+use kube::Client;
 use kube::client::Body;
+use serde_json::{Value, json};
 
-use super::logs::{self, LogsArgs};
+use super::logs;
 use crate::duration::GoDuration;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::noun::{self, root_of};
-use crate::output::OutputFlag;
 use crate::session::{Session, query_value};
 use crate::target::client_for;
 
+/// Bytes of a refusal that are read; the platform's own are far smaller.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Log lines shown after a failed call.
 const LINES_AFTER_FAILURE: usize = 20;
 
@@ -66,25 +70,8 @@ pub(crate) async fn run(args: TestArgs, s: &mut Session) -> Outcome {
     let request = request(&args, s).await?;
     let client = client_for(&internal, None)?;
     let doing = format!("cannot call function '{}'", args.name);
-    let call = async {
-        let unreachable = |error: &dyn std::error::Error| {
-            Failure::new(format_args!("{doing}: the router at {internal}: {}", root_of(error)))
-                .hint("see whether the platform runs with: fission check")
-        };
-        let answer = client.send(request).await.map_err(|error| unreachable(&error))?;
-        let (parts, mut body) = answer.into_parts();
-        if let Some(id) = parts.headers.get(header::REQUEST_ID).and_then(|id| id.to_str().ok()) {
-            s.io.complain(format_args!("Request ID: {id}"));
-        }
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| unreachable(&*Box::<dyn std::error::Error>::from(error)))?;
-            if let (Some(data), false) = (frame.data_ref(), args.r#async && parts.status == 202) {
-                s.io.write_bytes(data)?;
-            }
-        }
-        Ok::<_, Failure>(parts)
-    };
-    let parts = match timeout {
+    let call = call(&args, &client, request, &internal, s);
+    let (parts, refusal) = match timeout {
         Some(limit) => tokio::time::timeout(limit, call).await.map_err(|_| {
             Failure::new(format_args!("{doing}: no answer within {limit:?}"))
                 .hint("--timeout is how long this command waits, --fntimeout of the function how long the router does")
@@ -99,34 +86,69 @@ pub(crate) async fn run(args: TestArgs, s: &mut Session) -> Outcome {
     if parts.status.as_u16() < 400 {
         return Ok(());
     }
-    failed(&args, s, &parts).await
+    failed(&args, s, &parts, &refusal).await
 }
 
-/// The router's answer said why; the function's own output may say more.
-async fn failed(args: &TestArgs, s: &mut Session, parts: &http::response::Parts) -> Outcome {
-    let component = parts.headers.get(header::COMPONENT).and_then(|value| value.to_str().ok());
-    if component.is_none_or(|component| component == "function") {
-        s.io.complain("");
-        s.io.complain("The last lines the function printed:");
-        let logs = LogsArgs {
-            name: args.name.clone(),
-            follow: false,
-            reverse: false,
-            recordcount: LINES_AFTER_FAILURE,
-            since: None,
-            detail: false,
-            pod: None,
-            all_pods: true,
-            request_id: None,
-            dbtype: args.dbtype.clone(),
-            output: OutputFlag::default(),
-        };
-        if let Err(failure) = Box::pin(logs::run(logs, s)).await {
-            s.io.complain(failure);
+/// Sends the request and passes the function's answer on as it comes. What the platform itself answered is kept.
+async fn call(
+    args: &TestArgs,
+    client: &Client,
+    request: Request<Body>,
+    internal: &str,
+    s: &mut Session,
+) -> Outcome<(Parts, Vec<u8>)> {
+    let unreachable = |error: &dyn std::error::Error| {
+        Failure::new(format_args!("cannot call function '{}': the router at {internal}: {}", args.name, root_of(error)))
+            .hint("see whether the platform runs with: fission check")
+    };
+    let answer = client.send(request).await.map_err(|error| unreachable(&error))?;
+    let (parts, mut body) = answer.into_parts();
+    if let Some(id) = parts.headers.get(header::REQUEST_ID).and_then(|id| id.to_str().ok()) {
+        s.io.complain(format_args!("Request ID: {id}"));
+    }
+    let keep = refused_by(&parts).is_some() || (args.r#async && parts.status == 202);
+    let mut kept = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreachable(&*Box::<dyn std::error::Error>::from(error)))?;
+        match frame.data_ref() {
+            Some(data) if keep && kept.len() < MAX_REFUSAL_BYTES => kept.extend_from_slice(data),
+            Some(data) if !keep => s.io.write_bytes(data)?,
+            _ => {}
         }
     }
-    let by = component.map(|component| format!(" by the {component}")).unwrap_or_default();
-    Err(Failure::new(format_args!("function '{}' answered {}{by}", args.name, parts.status)))
+    Ok((parts, kept))
+}
+
+/// The component that answered instead of the function.
+fn refused_by(parts: &Parts) -> Option<&str> {
+    parts.headers.get(header::COMPONENT)?.to_str().ok()
+}
+
+/// A refusal says itself what happened and what to do; after the function's own failure its last lines may tell.
+async fn failed(args: &TestArgs, s: &mut Session, parts: &Parts, refusal: &[u8]) -> Outcome {
+    if let Some(component) = refused_by(parts) {
+        let refusal: Value = serde_json::from_slice(refusal)
+            .unwrap_or_else(|_| json!({ "message": String::from_utf8_lossy(refusal).trim() }));
+        let said = refusal["message"].as_str().filter(|said| !said.is_empty()).unwrap_or("no reason is given");
+        let mut failure = Failure::new(format_args!("{said} ({component}, {})", parts.status));
+        let limit = &refusal["limit"];
+        if let (Some(name), Some(value)) = (limit["name"].as_str(), limit["value"].as_str()) {
+            let change = limit["change"].as_str().unwrap_or_default();
+            failure = failure.hint(format_args!("the limit is {name} = {value}; to change it: {change}"));
+        }
+        return Err(match refusal["hint"].as_str() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        });
+    }
+    let lines = logs::newest(&args.name, LINES_AFTER_FAILURE, s).await.unwrap_or_default();
+    if !lines.is_empty() {
+        s.io.complain("\nThe last lines the function printed:");
+    }
+    for line in lines {
+        s.io.complain(line.text);
+    }
+    Err(Failure::new(format_args!("function '{}' answered {}", args.name, parts.status)))
 }
 
 async fn request(args: &TestArgs, s: &mut Session) -> Outcome<Request<Body>> {

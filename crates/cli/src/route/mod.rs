@@ -20,9 +20,9 @@ use crate::wait::WaitArgs;
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RouteVerb {
-    Create(create::CreateArgs),
+    Create(Box<create::CreateArgs>),
     Get(get::GetArgs),
-    Update(update::UpdateArgs),
+    Update(Box<update::UpdateArgs>),
     Delete(delete::DeleteArgs),
     List(list::ListArgs),
     Wait(WaitArgs),
@@ -31,9 +31,9 @@ pub(crate) enum RouteVerb {
 impl RouteVerb {
     pub(crate) async fn run(self, s: &mut Session) -> Outcome {
         match self {
-            Self::Create(args) => create::run(args, s).await,
+            Self::Create(args) => create::run(*args, s).await,
             Self::Get(args) => get::run(args, s).await,
-            Self::Update(args) => update::run(args, s).await,
+            Self::Update(args) => update::run(*args, s).await,
             Self::Delete(args) => delete::run(args, s).await,
             Self::List(args) => list::run(args, s).await,
             Self::Wait(args) => crate::wait::run::<HTTPTrigger>(args, s).await,
