@@ -218,6 +218,10 @@ impl Shared {
             }
         };
         self.until_ready(&instance, outputs).await?;
+        if let Address::Unix(path) = &instance.address {
+            let taken = instance.directories.take_socket(instance.user, path);
+            taken.map_err(|error| broken(&spec.id, format_args!("cannot be reached: {error}")))?;
+        }
         guard.finished();
         Ok(self.admit(instance, spawned))
     }
@@ -232,16 +236,15 @@ impl Shared {
         ended: watch::Receiver<Option<Ended>>,
     ) -> io::Result<Instance> {
         let directories = Directories::below(&self.place.instances.join(number.to_string()));
-        directories.make(report.privileged.then(|| owner_of(number)))?;
+        let user = report.privileged.then(|| owner_of(number));
+        directories.make(user)?;
         let private = report.has(Feature::PrivateFiles);
-        if !private {
-            // The instance goes through the host's own paths.
-            let owner = report.privileged.then(|| owner_of(number));
-            std::os::unix::fs::chown(&directories.top, owner, owner)?;
-        }
-        let address = match runtime.listen {
-            Listen::Unix => Address::Unix(self.place.socket(number)),
-            Listen::Tcp => Address::Tcp(free_port()?),
+        let (first_address, address) = match runtime.listen {
+            Listen::Unix => (Address::Unix(self.place.first_socket(number)), Address::Unix(self.place.socket(number))),
+            Listen::Tcp => {
+                let address = Address::Tcp(free_port()?);
+                (address.clone(), address)
+            }
         };
         let owner = LogOwner {
             namespace: spec.environment.metadata.namespace.clone().unwrap_or_default(),
@@ -254,8 +257,9 @@ impl Shared {
             number,
             userfunc: if private { PathBuf::from(layout::USERFUNC) } else { directories.userfunc.clone() },
             directories,
+            first_address,
             address,
-            foreign: report.privileged,
+            user,
             private,
             ours: runtime.listen == Listen::Unix,
             owner: Arc::new(RwLock::new(owner)),
@@ -265,7 +269,7 @@ impl Shared {
 
     fn spawn_request(&self, prepared: &Prepared, plan: Plan, instance: &Instance, report: &IsolationReport) -> Spawn {
         let mut env = plan.variables;
-        match &instance.address {
+        match &instance.first_address {
             Address::Unix(_) if instance.private => {
                 env.push(("FISSION_SOCKET".to_owned(), format!("{}/{SOCKET}", layout::RUN)));
             }
@@ -294,7 +298,7 @@ impl Shared {
         let mut outputs = Some(outputs);
         let owner = || instance.owner.clone();
         let why = {
-            let ready = wire::until_ready(&instance.address);
+            let ready = wire::until_ready(&instance.first_address);
             let too_late = tokio::time::sleep(self.options.ready_timeout);
             let mut look = tokio::time::interval(OUTPUT_LOOK);
             tokio::pin!(ready, too_late);

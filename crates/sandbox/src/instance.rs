@@ -1,8 +1,8 @@
 //! One instance as this backend knows it, and its directories on the host.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -67,6 +67,22 @@ impl Directories {
         Ok(())
     }
 
+    /// Takes the socket of a server that is ready out of the instance's reach, before it runs anyone's code: a function
+    /// could put a link to another socket of this host in its place and have requests sent there.
+    pub(crate) fn take_socket(&self, owner: Option<u32>, to: &Path) -> io::Result<()> {
+        let from = self.socket.join(SOCKET);
+        if !fs::symlink_metadata(&from)?.file_type().is_socket() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not listen on the socket it was given"));
+        }
+        fs::rename(from, to)?;
+        if owner.is_some() {
+            // It has written all it needs to; with a user of its own it can now write nothing more.
+            std::os::unix::fs::chown(&self.socket, Some(0), Some(0))?;
+            fs::set_permissions(&self.socket, Permissions::from_mode(0o755))?;
+        }
+        Ok(())
+    }
+
     /// Removes them with everything in them.
     pub(crate) fn remove(&self) -> io::Result<()> {
         match fs::remove_dir_all(&self.top) {
@@ -108,9 +124,14 @@ impl Place {
         Ok((Self { instances, short, mount_point }, stale))
     }
 
-    /// The socket of an instance, by the short name.
-    pub(crate) fn socket(&self, number: u64) -> PathBuf {
+    /// Where the server of an instance makes its socket, by the short name.
+    pub(crate) fn first_socket(&self, number: u64) -> PathBuf {
         self.short.join(number.to_string()).join("socket").join(SOCKET)
+    }
+
+    /// Where the socket of an instance is once it is ready, by the short name.
+    pub(crate) fn socket(&self, number: u64) -> PathBuf {
+        self.short.join(number.to_string()).join(SOCKET)
     }
 }
 
@@ -153,11 +174,14 @@ pub(crate) struct Instance {
     /// What the launcher knows it by; also the name of its directory.
     pub(crate) number: u64,
     pub(crate) directories: Directories,
+    /// Where it is looked for until it is ready.
+    pub(crate) first_address: Address,
+    /// Where it answers from then on.
     pub(crate) address: Address,
     /// Where it sees its code.
     pub(crate) userfunc: PathBuf,
-    /// Whether files it reads must be readable by everyone: it runs as a user of its own.
-    pub(crate) foreign: bool,
+    /// The host user it runs as, where that is not the platform's own.
+    pub(crate) user: Option<u32>,
     /// Whether it has a file tree of its own.
     pub(crate) private: bool,
     /// Whether it speaks the second version of the specialize protocol whatever its environment's version.

@@ -8,7 +8,7 @@ fn a_short_data_folder_is_used_as_it_is() {
     let (place, stale) = Place::make(data.path(), Path::new("/nowhere")).unwrap();
     assert_eq!(place.short, place.instances);
     assert_eq!(stale, None);
-    assert!(place.socket(1).as_os_str().len() <= MAX_SOCKET_PATH);
+    assert!(place.first_socket(1).as_os_str().len() <= MAX_SOCKET_PATH);
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_long_data_folder_gets_a_short_name_only_we_may_enter() {
     let (data, short) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let long = data.path().join("x".repeat(120));
     let (place, _) = Place::make(&long, short.path()).unwrap();
-    assert!(place.socket(9_999_999_999).as_os_str().len() <= MAX_SOCKET_PATH);
+    assert!(place.first_socket(9_999_999_999).as_os_str().len() <= MAX_SOCKET_PATH);
     assert_eq!(place.short.canonicalize().unwrap(), place.instances.canonicalize().unwrap());
     let above = fs::metadata(place.short.parent().unwrap()).unwrap();
     assert_eq!(above.mode() & 0o777, 0o700);
@@ -52,4 +52,20 @@ fn what_a_former_process_left_is_moved_away_and_named() {
 fn each_instance_that_runs_has_a_host_user_of_its_own() {
     assert_ne!(owner_of(1), owner_of(2));
     assert!(owner_of(u64::MAX) >= FIRST_OWNER);
+}
+
+#[test]
+fn a_link_in_place_of_the_socket_is_not_taken() {
+    let data = tempfile::tempdir().unwrap();
+    let directories = Directories::below(&data.path().join("1"));
+    directories.make(None).unwrap();
+    let (from, to) = (directories.socket.join(SOCKET), directories.top.join(SOCKET));
+    let other = std::os::unix::net::UnixListener::bind(data.path().join("other")).unwrap();
+    symlink(data.path().join("other"), &from).unwrap();
+    assert!(directories.take_socket(None, &to).is_err());
+    drop(other);
+    fs::remove_file(&from).unwrap();
+    let _own = std::os::unix::net::UnixListener::bind(&from).unwrap();
+    directories.take_socket(None, &to).unwrap();
+    std::os::unix::net::UnixStream::connect(&to).unwrap();
 }

@@ -12,7 +12,8 @@
 //! Invariants:
 //! * nothing survives the platform: the launcher ends when its socket closes, and instances end with the launcher;
 //! * every isolation feature listed for an instance was applied to it without error, or it was not started;
-//! * an instance can write to nothing of the host's but the directory of its socket;
+//! * a function can write to nothing of the host's; without root, to nothing but an empty directory of its own;
+//! * requests to an instance reach its own server: its socket is out of its reach before it runs anyone's code;
 //! * an instance that was told to end is never reported as having ended by itself.
 
 pub mod backend;

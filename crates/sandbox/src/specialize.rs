@@ -51,7 +51,7 @@ async fn place_code(instance: &Instance, load: &Load) -> Result<(), BackendError
         return Err(broken(&instance.id, format_args!("cannot have code named {:?}", load.filename)));
     }
     let (from, to) = (load.code.path.clone(), instance.directories.userfunc.join(&load.filename));
-    let everyone = instance.foreign;
+    let everyone = instance.user.is_some();
     // One link is done before another thread would have woken up; a directory may hold thousands.
     let placed = if from.is_file() {
         code::place(&from, &to, everyone)

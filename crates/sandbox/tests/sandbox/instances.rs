@@ -285,7 +285,7 @@ async fn a_data_folder_too_long_for_a_socket_works_all_the_same() {
     let Address::Unix(path) = &created.address else { panic!("{}", created.address) };
     assert!(path.as_os_str().len() <= 107);
     assert_eq!(said(&created.address, "read /proc/sys/kernel/hostname").await.trim(), "one");
-    let link = path.ancestors().nth(4).unwrap();
+    let link = path.ancestors().nth(3).unwrap();
     std::fs::remove_dir_all(link).unwrap();
 }
 
@@ -307,4 +307,19 @@ async fn a_script_runs_in_the_binary_environment() {
     world.create("sh", json!({"runtime": {"image": "fission/binary-env"}})).await.unwrap();
     let address = world.load("sh", "#!/bin/sh\necho \"Hello, world!\"\nid -un\n", 3, PATIENCE).await.unwrap();
     assert!(said(&address, "").await.contains("Hello, world!"));
+}
+
+#[tokio::test]
+async fn a_function_cannot_have_requests_sent_to_another_socket_of_the_host() {
+    let world = World::new();
+    let trap = std::os::unix::net::UnixListener::bind(world.data.path().join("trap")).unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let created = world.instance("one").await;
+    let link = format!("run ln -sf {}/trap /run/fission/fn.sock", world.data.path().display());
+    let _ = tell(&created.address, &link).await.unwrap();
+    assert_eq!(said(&created.address, "read /proc/sys/kernel/hostname").await.trim(), "one");
+    assert_eq!(trap.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    if rustix::process::getuid().is_root() {
+        assert!(!tell(&created.address, "write /run/fission/x").await.unwrap().0, "it could fill the host's disk");
+    }
 }
