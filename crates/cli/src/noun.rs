@@ -2,11 +2,12 @@
 
 use std::fmt::Debug;
 
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -115,14 +116,36 @@ pub(crate) async fn create<K: Noun>(s: &mut Session, object: &K) -> Outcome<K> {
     })
 }
 
-/// Replaces an object that was read before; a change made in between is noticed by the server.
-pub(crate) async fn replace<K: Noun>(s: &mut Session, object: &K) -> Outcome<K> {
-    check(object)?;
+/// Changes an object from what was read to what it should be, and touches nothing else.
+///
+/// Only the difference is sent, as a merge patch: controllers write to the same objects meanwhile (a status, a stamp),
+/// and neither side must lose what the other wrote or fail because of it.
+pub(crate) async fn change<K: Noun>(s: &mut Session, before: &K, after: &K) -> Outcome<K> {
+    check(after)?;
+    let json = |object: &K| serde_json::to_value(object).map_err(Failure::new);
+    let difference = merge_difference(&json(before)?, &json(after)?);
     let api = api::<K>(s).await?;
-    let name = object.name_any();
-    api.replace(&name, &PostParams::default(), object)
+    let name = after.name_any();
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(difference))
         .await
         .map_err(|error| explain(s, &format!("cannot update {} '{name}'", K::WORD), error))
+}
+
+/// The merge patch (RFC 7396) that turns `before` into `after`; an empty object when they are the same.
+fn merge_difference(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
+    let mut patch = serde_json::Map::new();
+    for (key, old) in before {
+        match after.get(key) {
+            None => drop(patch.insert(key.clone(), Value::Null)),
+            Some(new) if new != old => drop(patch.insert(key.clone(), merge_difference(old, new))),
+            Some(_) => {}
+        }
+    }
+    for (key, new) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
+        patch.insert(key.clone(), new.clone());
+    }
+    Value::Object(patch)
 }
 
 /// Deletes an object. Says whether it was there; missing is an error unless `ignore_not_found`.

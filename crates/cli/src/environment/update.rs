@@ -55,9 +55,10 @@ pub(crate) struct UpdateArgs {
 }
 
 pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
-    let mut environment: Environment = noun::get(s, &args.name).await?;
+    let before: Environment = noun::get(s, &args.name).await?;
+    let mut environment = before.clone();
     change(&args, &mut environment)?;
-    let updated = noun::replace(s, &environment).await?;
+    let updated = noun::change(s, &before, &environment).await?;
     output::done(s, args.output.output, &updated, format_args!("environment '{}' updated", args.name))
 }
 

@@ -130,7 +130,7 @@ async fn failed(args: &TestArgs, s: &mut Session, parts: &Parts, refusal: &[u8])
         let refusal: Value = serde_json::from_slice(refusal)
             .unwrap_or_else(|_| json!({ "message": String::from_utf8_lossy(refusal).trim() }));
         let said = refusal["message"].as_str().filter(|said| !said.is_empty()).unwrap_or("no reason is given");
-        let mut failure = Failure::new(format_args!("{said} ({component}, {})", parts.status));
+        let mut failure = Failure::new(format_args!("{component} ({}): {said}", parts.status.as_u16()));
         let limit = &refusal["limit"];
         if let (Some(name), Some(value)) = (limit["name"].as_str(), limit["value"].as_str()) {
             let change = limit["change"].as_str().unwrap_or_default();

@@ -53,7 +53,8 @@ pub(crate) struct UpdateArgs {
 
 pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     let format = args.output.output;
-    let mut function: Function = noun::get(s, &args.name).await?;
+    let before: Function = noun::get(s, &args.name).await?;
+    let mut function = before.clone();
     if let Some(env) = &args.env {
         noun::get::<Environment>(s, env).await?;
         function.spec.environment.name.clone_from(env);
@@ -86,14 +87,15 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
         }
         function.spec.package.package_ref.resourceversion = package.resource_version().unwrap_or_default();
     }
-    let updated = noun::replace(s, &function).await?;
+    let updated = noun::change(s, &before, &function).await?;
     output::done(s, format, &updated, format_args!("Function '{}' updated", args.name))
 }
 
 /// Changes the function's package, and redeploys the others that use it when that was asked for.
 async fn change_package(args: &UpdateArgs, function: &Function, s: &mut Session) -> Outcome<Package> {
     let name = &function.spec.package.package_ref.name;
-    let mut package: Package = noun::get(s, name).await?;
+    let before: Package = noun::get(s, name).await?;
+    let mut package = before.clone();
     let mut users = package::users_of(s, name).await?;
     package::refuse_shared(name, &users, args.force)?;
     let opened = args.sources.open(&s.io)?;
@@ -101,7 +103,7 @@ async fn change_package(args: &UpdateArgs, function: &Function, s: &mut Session)
     if let Some(env) = &args.env {
         package.spec.environment.name.clone_from(env);
     }
-    let updated = noun::replace(s, &package).await?;
+    let updated = noun::change(s, &before, &package).await?;
     users.retain(|user| user.name_any() != args.name);
     package::restamp(s, &updated, users).await?;
     Ok(updated)

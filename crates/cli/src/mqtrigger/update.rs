@@ -61,7 +61,8 @@ pub(crate) struct UpdateArgs {
 }
 
 pub(super) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
-    let mut trigger: MessageQueueTrigger = noun::get(s, &args.name).await?;
+    let before: MessageQueueTrigger = noun::get(s, &args.name).await?;
+    let mut trigger = before.clone();
     let spec = &mut trigger.spec;
     if let Some(function) = &args.function {
         spec.functionref = FunctionReference::named(function);
@@ -92,6 +93,6 @@ pub(super) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     if !args.metadata.is_empty() {
         spec.metadata.get_or_insert_default().extend(key_values("--metadata", &args.metadata)?);
     }
-    let updated = noun::replace(s, &trigger).await?;
+    let updated = noun::change(s, &before, &trigger).await?;
     output::done(s, args.output.output, &updated, format_args!("message queue trigger '{}' updated", args.name))
 }

@@ -35,7 +35,8 @@ pub(crate) struct UpdateArgs {
 }
 
 pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
-    let mut package: Package = noun::get(s, &args.name).await?;
+    let before: Package = noun::get(s, &args.name).await?;
+    let mut package = before.clone();
     let users = users_of(s, &args.name).await?;
     refuse_shared(&args.name, &users, args.force)?;
     let opened = args.sources.open(&s.io)?;
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     }
     change(s, &mut package, &opened, args.sources.buildcmd.as_deref()).await?;
     args.labels.apply(&mut package.metadata)?;
-    let updated = noun::replace(s, &package).await?;
+    let updated = noun::change(s, &before, &package).await?;
     restamp(s, &updated, users).await?;
     output::done(s, args.output.output, &updated, format_args!("Package '{}' updated", args.name))
 }
@@ -86,10 +87,11 @@ pub(crate) async fn users_of(s: &mut Session, package: &str) -> Outcome<Vec<Func
 /// Stamps functions with the version of their package, which redeploys them.
 pub(crate) async fn restamp(s: &mut Session, package: &Package, users: Vec<Function>) -> Outcome {
     let version = package.resource_version().unwrap_or_default();
-    for mut function in users {
-        if function.spec.package.package_ref.resourceversion != version {
+    for before in users {
+        if before.spec.package.package_ref.resourceversion != version {
+            let mut function = before.clone();
             function.spec.package.package_ref.resourceversion.clone_from(&version);
-            noun::replace(s, &function).await?;
+            noun::change(s, &before, &function).await?;
         }
     }
     Ok(())

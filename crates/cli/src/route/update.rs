@@ -61,7 +61,8 @@ pub(crate) struct UpdateArgs {
 
 pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     let format = args.output.output;
-    let mut route: HTTPTrigger = noun::get(s, &args.name).await?;
+    let before: HTTPTrigger = noun::get(s, &args.name).await?;
+    let mut route = before.clone();
     for flag in args.exposure.deprecated().into_iter().chain(args.host.is_some().then_some("--host")) {
         s.warn(format, format_args!("{flag} is deprecated; use --route-provider and --route-host"))?;
     }
@@ -75,7 +76,7 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
         let other = other.metadata.name.clone().unwrap_or_default();
         return Err(Failure::new(format_args!("route '{other}' already matches this path with these methods")));
     }
-    let updated = noun::replace(s, &route).await?;
+    let updated = noun::change(s, &before, &route).await?;
     output::done(s, format, &updated, format_args!("trigger '{}' updated", args.name))
 }
 

@@ -1,7 +1,9 @@
 //! `fission function ...`.
 
 use insta::assert_snapshot;
-use serde_json::Value;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 
 use super::world::{World, without_uuids};
 
@@ -208,4 +210,27 @@ async fn logs_of_an_unknown_function_say_so() {
     Error: function 'helo' not found in namespace 'default'; known: hello
     hint: create it with: fission function create --name helo --env ENV --code FILE
     ");
+}
+
+#[tokio::test]
+async fn an_update_wins_over_controllers_that_write_at_the_same_time() {
+    let world = World::with_function().await;
+    let functions: Api<fission_api::Function> = Api::namespaced(world.client(), "default");
+    let busy = async {
+        for count in 0.. {
+            let note = Patch::Merge(json!({ "metadata": { "annotations": { "count": format!("{count}") } } }));
+            functions.patch("hello", &PatchParams::default(), &note).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        }
+    };
+    let updates = async {
+        for concurrency in 1..20 {
+            world.ok(&format!("fn update --name hello --concurrency {concurrency}")).await;
+        }
+    };
+    tokio::select! {
+        () = busy => {}
+        () = updates => {}
+    }
+    assert_eq!(stored(&world, "hello").await["spec"]["concurrency"], 19);
 }

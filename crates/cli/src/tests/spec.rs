@@ -423,3 +423,28 @@ async fn a_dry_run_of_a_create_prints_what_it_would_write() {
     ");
     assert!(!world.path().join("specs").exists());
 }
+
+#[tokio::test]
+async fn watching_applies_a_changed_file_again_and_minds_no_other() {
+    let world = example();
+    let watching = world.run("spec apply --watch");
+    let changing = async {
+        let poolsize = async || {
+            let environments: Api<fission_api::Environment> = Api::namespaced(world.client(), "default");
+            environments.get_opt("node").await.unwrap().map(|environment| environment.spec.poolsize)
+        };
+        let becomes = async |size: i64| {
+            while poolsize().await != Some(size) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        becomes(1).await;
+        world.file("unrelated.txt", "x");
+        world.file("specs/env-node.yaml", ENVIRONMENT.replace("poolsize: 1", "poolsize: 2"));
+        becomes(2).await;
+    };
+    tokio::select! {
+        ran = watching => panic!("watching ended: {ran:?}"),
+        done = tokio::time::timeout(std::time::Duration::from_secs(30), changing) => done.expect("the change is applied"),
+    }
+}

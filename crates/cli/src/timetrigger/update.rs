@@ -33,7 +33,8 @@ pub(crate) struct UpdateArgs {
 }
 
 pub(super) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
-    let mut trigger: TimeTrigger = noun::get(s, &args.name).await?;
+    let before: TimeTrigger = noun::get(s, &args.name).await?;
+    let mut trigger = before.clone();
     if let Some(function) = &args.function {
         trigger.spec.functionref = FunctionReference::named(function);
     }
@@ -46,6 +47,6 @@ pub(super) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     if let Some(subpath) = args.subpath {
         trigger.spec.subpath = subpath;
     }
-    let updated = noun::replace(s, &trigger).await?;
+    let updated = noun::change(s, &before, &trigger).await?;
     output::done(s, args.output.output, &updated, format_args!("trigger '{}' updated", args.name))
 }
