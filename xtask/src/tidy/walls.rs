@@ -9,6 +9,9 @@ const EXECUTOR: &str = "fission-executor";
 const ENVIRONMENTS: &str = "fission-environments";
 const TESTKIT: &str = "fission-testkit";
 
+/// What tests of any crate may use: the scripted world, and the API server, which in memory is the fake of itself.
+const IN_TESTS: &[&str] = &[TESTKIT, "fission-apiserver"];
+
 /// What rooms may use.
 const ROOM: &[&str] = &[API, RPC];
 /// What backends may use: the trait they implement, and where runtimes are.
@@ -49,7 +52,7 @@ fn of_package(package: &Package) -> Vec<Offence> {
         return vec![Offence::new(&package.manifest, what)];
     };
     let Some(allowed) = allowed else { return Vec::new() };
-    let free = |name: &str, only_tests: bool| allowed.contains(&name) || (only_tests && name == TESTKIT);
+    let free = |name: &str, only_tests: bool| allowed.contains(&name) || (only_tests && IN_TESTS.contains(&name));
     package
         .uses
         .iter()
@@ -86,8 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_use_the_testkit_and_nothing_more() {
+    fn tests_may_use_the_testkit_and_the_api_server_and_nothing_more() {
         assert_eq!(offences("fission-router", "fission-testkit", Some("dev")), [""; 0]);
+        assert_eq!(offences("fission-cli", "fission-apiserver", Some("dev")), [""; 0]);
         assert_eq!(offences("fission-router", "fission-testkit", None).len(), 1);
         assert_eq!(offences("fission-router", "fission-executor", Some("dev")).len(), 1);
     }
