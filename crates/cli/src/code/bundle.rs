@@ -55,7 +55,7 @@ pub(crate) fn collect(root: &Path, inputs: &[String], exclude: &[String]) -> Out
 }
 
 /// The part without wildcards, and the pattern of what is below it.
-fn split_pattern(root: &Path, input: &str) -> (PathBuf, Option<String>) {
+pub(crate) fn split_pattern(root: &Path, input: &str) -> (PathBuf, Option<String>) {
     let whole = root.join(input);
     if whole.exists() || !input.contains(['*', '?', '[', '{']) {
         return (whole, None);

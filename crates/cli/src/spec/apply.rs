@@ -1,6 +1,7 @@
 //! `fission spec apply`: make the server have what the files say.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,10 +14,13 @@ use super::kinds::{DESTROY_ORDER, MANAGED, Managed, managed_kind, owner};
 use super::validate::{conflict, of_files, of_server, report};
 use super::watching::Changes;
 use super::{archives, commit, destroy};
+use crate::code::bundle::split_pattern;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::noun::explain;
 use crate::session::Session;
 
+/// Times an object is written again over a controller's write. Each loss means that another writer won, so few are enough.
+const CONFLICT_TRIES: u32 = 8;
 /// Pause between two looks at a build.
 const BUILD_PAUSE: Duration = Duration::from_millis(500);
 
@@ -65,9 +69,9 @@ pub(super) async fn run(args: ApplyArgs, s: &mut Session) -> Outcome {
         return once(&args, s).await;
     }
     let dir = s.io.path(&args.specdir);
-    let root = dir.parent().unwrap_or(&dir).to_owned();
-    let mut changes = Changes::below(&root)?;
     loop {
+        // Watched before it is read, so that no change is missed; anew each time, as archives come and go.
+        let mut changes = Changes::of(&inputs(&dir))?;
         if let Err(failure) = once(&args, s).await {
             failure.print(&mut s.io);
         }
@@ -76,6 +80,19 @@ pub(super) async fn run(args: ApplyArgs, s: &mut Session) -> Outcome {
             return Ok(());
         }
     }
+}
+
+/// What an apply reads: the directory, and the files of its archives.
+fn inputs(dir: &Path) -> Vec<PathBuf> {
+    let mut inputs = vec![dir.to_owned()];
+    // A directory that cannot be read now is watched until it can.
+    if let Ok(specs) = Specs::read(dir, None) {
+        for (archive, _) in &specs.archives {
+            let root = specs.root.join(&archive.rootdir);
+            inputs.extend(archive.include.iter().map(|include| split_pattern(&root, include).0));
+        }
+    }
+    inputs
 }
 
 async fn once(args: &ApplyArgs, s: &mut Session) -> Outcome {
@@ -238,8 +255,21 @@ impl Run<'_> {
         object.metadata.finalizers.clone_from(&there.metadata.finalizers);
         object.metadata.owner_references.clone_from(&there.metadata.owner_references);
         let doing = format!("{}: cannot update {} '{}'", item.place, item.kind, item.name);
-        let replaced = api.replace(&item.name, &PostParams::default(), &object).await;
-        let replaced = replaced.map_err(|error| explain(s, &doing, error))?;
+        let mut tries = CONFLICT_TRIES;
+        let replaced = loop {
+            tries -= 1;
+            match api.replace(&item.name, &PostParams::default(), &object).await {
+                Ok(replaced) => break replaced,
+                // A controller wrote it meanwhile, as when a function follows its package. The files still decide.
+                Err(kube::Error::Api(status)) if status.code == 409 && tries > 0 => {
+                    let newest = api.get(&item.name).await.map_err(|error| explain(s, &doing, error))?;
+                    object.metadata.resource_version = newest.metadata.resource_version;
+                    object.metadata.finalizers = newest.metadata.finalizers;
+                    object.metadata.owner_references = newest.metadata.owner_references;
+                }
+                Err(error) => return Err(explain(s, &doing, error)),
+            }
+        };
         let needs_build = kind.kind == "Package" && !is_empty(&item.value["spec"]["source"]);
         if !needs_build {
             return Ok(Some(replaced));

@@ -1,6 +1,6 @@
 //! `--watch`: apply again whenever files change.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -20,17 +20,28 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Starts watching a folder and everything in it.
-    pub(super) fn below(dir: &Path) -> Outcome<Self> {
+    /// Starts watching files, and folders with everything in them. A file is watched through its folder, since editors
+    /// put a new file in its place; what else changes there is not told.
+    pub(super) fn of(inputs: &[PathBuf]) -> Outcome<Self> {
         let (tell, news) = mpsc::channel(NEWS);
+        let wanted: Vec<PathBuf> = inputs.iter().map(|input| absolute(input)).collect();
+        let ours = wanted.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+            let Ok(event) = event else { return };
+            let is_ours = event.paths.iter().any(|path| ours.iter().any(|input| path.starts_with(input)));
+            if is_ours && !matches!(event.kind, EventKind::Access(_)) {
                 // Full means that a change is already waiting to be seen.
                 let _ = tell.try_send(());
             }
         })
         .doing("cannot watch files")?;
-        watcher.watch(dir, RecursiveMode::Recursive).doing(format_args!("cannot watch {}", dir.display()))?;
+        for input in &wanted {
+            let (place, mode) = match (input.is_dir(), input.parent()) {
+                (false, Some(parent)) => (parent, RecursiveMode::NonRecursive),
+                _ => (input.as_path(), RecursiveMode::Recursive),
+            };
+            watcher.watch(place, mode).doing(format_args!("cannot watch {}", place.display()))?;
+        }
         Ok(Self { news, _watcher: watcher })
     }
 
@@ -42,4 +53,9 @@ impl Changes {
         while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.news.recv()).await {}
         true
     }
+}
+
+/// Events carry absolute paths.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
