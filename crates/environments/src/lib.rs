@@ -107,6 +107,11 @@ impl Environments {
         self.definitions.iter().flat_map(|d| d.images.iter().map(|name| format!("fission/{name}"))).collect()
     }
 
+    /// Whether this host has the programs an environment needs; the error says what to install. Runs each of them once.
+    pub async fn check_host(&self, definition: &Definition) -> Result<(), PrepareError> {
+        host::find_all(definition, &self.options.search_path).await.map(drop)
+    }
+
     /// Makes what servers of an environment need, unless it is there already, and says how to start one.
     ///
     /// Safe to call at once from several tasks and processes. Dropping the future ends the running command; the next

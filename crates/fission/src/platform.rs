@@ -4,14 +4,17 @@
 //! sockets next, because a taken port is the likeliest failure; then the rooms, each given a client or a cache; ready
 //! only when every cache is synced. Shutdown is the reverse: requests end before instances, instances before the API.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fission_api::{Environment, Function, HTTPTrigger, Package};
 use fission_apiserver::ApiServer;
-use fission_cli::running::{Running, process_start};
+use fission_cli::env::Variables;
+use fission_cli::running::{Running, default_data_dir, process_start};
 use fission_environments::Environments;
 use fission_executor::{Declarations, PoolManager};
 use fission_logs::LogStore;
@@ -87,8 +90,15 @@ async fn asked_to_end(interrupt: &mut Signal, terminate: &mut Signal) {
 fn open_api(data: &Path) -> Result<ApiServer> {
     std::fs::create_dir_all(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
     // Everything below is private to its owner; the folder itself is the wall.
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(data, private).with_context(|| format!("cannot protect {}", data.display()))?;
+    let (owner, us) = (std::fs::metadata(data)?.uid(), rustix::process::geteuid().as_raw());
+    if owner != us {
+        bail!(
+            "the data folder {} belongs to user {owner}, not to you (user {us}); choose another with --data",
+            data.display()
+        );
+    }
+    std::fs::set_permissions(data, Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot protect {}", data.display()))?;
     let storage = fission_apiserver::Storage::Disk(data.join("api"));
     Ok(ApiServer::open(fission_apiserver::Options::new(storage, version()))?)
 }
@@ -299,10 +309,9 @@ impl Serving {
 #[allow(clippy::print_stdout)] // the line is for the person who started the platform
 fn announce(config: &Config, credentials: &Credentials, running: &Running) -> Result<()> {
     let kubeconfig = config.data.join("kubeconfig");
-    let (api, router) = (running.api.trim_start_matches("http://"), running.router.trim_start_matches("http://"));
-    write_secret(&kubeconfig, &credentials.kubeconfig(api))?;
+    write_secret(&kubeconfig, &credentials.kubeconfig(running.api.trim_start_matches("http://")))?;
     running.write(&config.data)?;
-    println!("export FISSION_URL=http://{api} FISSION_ROUTER={router} KUBECONFIG={}", kubeconfig.display());
+    println!("{}", running.exports(&default_data_dir(&Variables::of_process())));
     tracing::info!(
         "ready; data is in {}{}",
         config.data.display(),

@@ -26,22 +26,26 @@ impl StatusPage {
     /// The page as a route.
     pub(crate) fn http(self) -> Router {
         let page = Arc::new(self);
-        Router::new().route("/fission/v1/status", get(move || std::future::ready(Json(page.report()))))
+        let answer = move || {
+            let page = page.clone();
+            async move { Json(page.report().await) }
+        };
+        Router::new().route("/fission/v1/status", get(answer))
     }
 
-    fn report(&self) -> Value {
+    async fn report(&self) -> Value {
         let features: Vec<Value> = self
             .isolation
             .features
             .iter()
             .map(|report| json!({ "feature": report.feature.word(), "applied": report.missing.is_none(), "why": report.missing }))
             .collect();
-        let environments: Vec<Value> = self
-            .environments
-            .list()
-            .iter()
-            .map(|definition| json!({ "name": definition.name, "images": definition.images }))
-            .collect();
+        let mut environments = Vec::new();
+        for definition in self.environments.list() {
+            let why = self.environments.check_host(definition).await.err().map(|error| error.to_string());
+            let (name, images) = (&definition.name, &definition.images);
+            environments.push(json!({ "name": name, "images": images, "ready": why.is_none(), "why": why }));
+        }
         let damaged: Vec<Value> = self
             .damaged
             .iter()
