@@ -3,11 +3,18 @@
 //! One binary on purpose: it links once. Each test has a platform of its own on free ports. Start reading in `world`.
 
 mod article;
+mod cli;
 mod durability;
 mod faults;
 mod kubectl;
 mod lifecycle;
 mod logs;
+mod misbehaviour;
+mod packages;
 mod python_client;
+mod routes;
+mod specs;
 mod streams;
+mod surroundings;
+mod websocket;
 mod world;

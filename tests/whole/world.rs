@@ -12,11 +12,27 @@ use tempfile::TempDir;
 /// Longest a test waits for something that must happen. Far above what it takes: only a hang reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How a platform is started, where that is not the usual way.
+#[derive(Clone, Default)]
+pub(crate) struct Start {
+    /// More arguments to `fission up`.
+    pub(crate) arguments: Vec<String>,
+    /// A program and its arguments that end by becoming the platform, such as `setpriv ...`.
+    pub(crate) through: Vec<String>,
+    /// Environment variables set for it.
+    pub(crate) variables: Vec<(String, String)>,
+    /// The binary, when it is a copy.
+    pub(crate) binary: Option<PathBuf>,
+    /// Its folder is a file system of its own in a mount namespace of its own, of this many MiB.
+    pub(crate) disk_mib: Option<u32>,
+}
+
 /// A platform that is running, or was.
 pub(crate) struct Platform {
     dir: TempDir,
     child: Child,
-    arguments: Vec<String>,
+    start: Start,
+    data: PathBuf,
     /// `http://127.0.0.1:port` of the API.
     pub(crate) api: String,
     /// `http://127.0.0.1:port` of the router.
@@ -27,22 +43,26 @@ pub(crate) struct Platform {
 impl Platform {
     /// Starts one with default settings.
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_as(Start::default())
     }
 
-    /// Starts one with more arguments to `fission up`.
-    pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a folder for the platform");
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let (child, status) = launch(dir.path(), &arguments, "127.0.0.1:0", "127.0.0.1:0");
+    /// Starts one in another way.
+    pub(crate) fn start_as(start: Start) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder for the platform"), start)
+    }
+
+    /// Starts one in another way, in a folder that was made ready for it.
+    pub(crate) fn start_in(dir: TempDir, start: Start) -> Self {
+        let (child, status) = launch(dir.path(), &start, "127.0.0.1:0", "127.0.0.1:0");
         let address = |field: &str| url(status[field].as_str().expect("an address in status.json"));
         let (api, router) = (address("api"), address("router"));
-        Self { dir, child, arguments, api, router, client: reqwest::Client::new() }
+        let data = seen_from_here(dir.path(), &start, &child);
+        Self { dir, child, start, data, api, router, client: reqwest::Client::new() }
     }
 
     /// Its data folder.
     pub(crate) fn data(&self) -> &Path {
-        self.dir.path()
+        &self.data
     }
 
     /// Its process id.
@@ -66,19 +86,25 @@ impl Platform {
     pub(crate) fn restart(&mut self) {
         let _ = fs::remove_file(self.data().join("status.json"));
         let bare = |url: &str| url.trim_start_matches("http://").to_owned();
-        let (child, _) = launch(self.dir.path(), &self.arguments, &bare(&self.api), &bare(&self.router));
+        let (child, _) = launch(self.dir.path(), &self.start, &bare(&self.api), &bare(&self.router));
+        self.data = seen_from_here(self.dir.path(), &self.start, &child);
         self.child = child;
     }
 
     /// Asks it to end, as Ctrl-C does, and gives its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         signal(self.child.id(), "-INT");
+        self.ended()
+    }
+
+    /// Waits for it to end, however it was asked to, and gives its exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("the platform can be waited for") {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "the platform did not end after SIGINT\n{}", self.own_log());
+            assert!(Instant::now() < deadline, "the platform did not end\n{}", self.own_log());
             pause();
         }
     }
@@ -88,6 +114,13 @@ impl Platform {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fission"));
         self.prepare(&mut command).args(arguments);
         command.output().expect("the CLI runs")
+    }
+
+    /// Runs a CLI command in a folder. Must succeed; gives what it printed.
+    pub(crate) fn ok_in(&self, folder: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fission"));
+        self.prepare(&mut command).current_dir(folder).args(arguments);
+        printed(command.output().expect("the CLI runs"), arguments)
     }
 
     /// Runs a CLI command that must succeed and gives what it printed.
@@ -197,6 +230,13 @@ impl Platform {
         ]);
     }
 
+    /// Writes a file where it takes no room on the platform's disk and gives its path.
+    pub(crate) fn source_elsewhere(&self, name: &str, content: &str) -> String {
+        let path = self.dir.path().join(name);
+        fs::write(&path, content).expect("the file can be written");
+        path.to_str().expect("utf-8").to_owned()
+    }
+
     /// A request to the router, retried while the route is not there yet.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = self.request(reqwest::Method::GET, path, "").await;
@@ -239,7 +279,7 @@ impl Platform {
 
     /// What the platform itself printed.
     pub(crate) fn own_log(&self) -> String {
-        fs::read_to_string(self.data().join("platform.log")).unwrap_or_default()
+        fs::read_to_string(self.dir.path().join("platform.log")).unwrap_or_default()
     }
 }
 
@@ -273,24 +313,54 @@ pub(crate) fn signal(pid: u32, signal: &str) {
     assert!(sent.success(), "process {pid} could not be signalled");
 }
 
-fn launch(dir: &Path, arguments: &[String], api: &str, router: &str) -> (Child, Value) {
+/// What a command printed that must have succeeded.
+pub(crate) fn printed(output: Output, arguments: &[&str]) -> String {
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{} failed\nstdout: {stdout}\nstderr: {stderr}", arguments.join(" "));
+    stdout.into_owned()
+}
+
+/// The platform's folder, also when it is mounted where only the platform sees it.
+fn seen_from_here(dir: &Path, start: &Start, platform: &Child) -> PathBuf {
+    if start.disk_mib.is_none() {
+        return dir.to_owned();
+    }
+    let mut path = format!("/proc/{}/root", platform.id());
+    path.push_str(dir.to_str().expect("utf-8"));
+    path.into()
+}
+
+/// The words before the binary that make its surroundings.
+fn through(dir: &Path, start: &Start) -> Vec<String> {
+    let Some(mib) = start.disk_mib else { return start.through.clone() };
+    let namespaces = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+    let mount = format!("mount -t tmpfs -o size={mib}m,mode=700 none \"$0\" && exec \"$@\"");
+    ["unshare", namespaces, "sh", "-c", &mount, dir.to_str().expect("utf-8")].map(str::to_owned).to_vec()
+}
+
+fn launch(dir: &Path, start: &Start, api: &str, router: &str) -> (Child, Value) {
     let log = fs::File::options().create(true).append(true).open(dir.join("platform.log")).expect("a log file");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fission"));
+    let binary = start.binary.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_fission")));
+    let mut words = through(dir, start).into_iter().map(std::ffi::OsString::from).chain([binary.into()]);
+    let mut command = Command::new(words.next().expect("at least the binary"));
     command
+        .args(words)
         .args(["up", "--data"])
         .arg(dir)
         .args(["--listen-api", api, "--listen-router", router])
-        .args(arguments)
+        .args(&start.arguments)
         .env("FISSION_ENVIRONMENT_CACHE", environment_cache())
         .env_remove("KUBECONFIG")
+        .envs(start.variables.iter().cloned())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a log file"))
         .stderr(log);
     let mut child = command.spawn().expect("the platform starts");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let status =
-            fs::read(dir.join("status.json")).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let status = fs::read(seen_from_here(dir, start, &child).join("status.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
         if let Some(status) = status.filter(|status| status["pid"] == child.id()) {
             return (child, status);
         }
@@ -304,7 +374,7 @@ fn launch(dir: &Path, arguments: &[String], api: &str, router: &str) -> (Child, 
 }
 
 /// Prepared environments are shared by all test platforms of this machine.
-fn environment_cache() -> PathBuf {
+pub(crate) fn environment_cache() -> PathBuf {
     let cache = std::env::var_os("FISSION_TEST_CACHE").map_or_else(std::env::temp_dir, PathBuf::from);
     cache.join("fission-test-environments")
 }
