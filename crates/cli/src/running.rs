@@ -86,9 +86,8 @@ impl Running {
         };
         let mut running: Self = serde_json::from_slice(&text)
             .map_err(|error| RunningError::Damaged { path: path.clone(), why: error.to_string() })?;
-        if running.data_dir.as_os_str().is_empty() {
-            data_dir.clone_into(&mut running.data_dir);
-        }
+        // Where it was found counts: the platform may see its folder under another path, as in a container.
+        running.data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         Ok(Some(running))
     }
 
