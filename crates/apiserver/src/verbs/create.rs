@@ -17,12 +17,12 @@ pub(crate) async fn create(store: &Store, writing: &Writing, mut object: Value) 
     admission.identify(&mut object)?;
     admission.prune(&mut object, &mut warnings)?;
     let generated = object["metadata"]["name"].as_str().unwrap_or("").is_empty();
-    let mut tries = MAX_NAMES;
+    let mut tries = if generated { MAX_NAMES } else { 1 };
     loop {
-        let mut candidate = object.clone();
+        let mut candidate = if tries > 1 { object.clone() } else { std::mem::take(&mut object) };
         admission.create(&mut candidate, false)?;
         match store_new(store, writing, candidate, &mut warnings).await {
-            Err((Refused::Exists, _)) if generated && tries > 1 => tries -= 1,
+            Err((Refused::Exists, _)) if tries > 1 => tries -= 1,
             Err((why, key)) => return Err(refused(why, writing.target.resource, &key)),
             Ok(object) => return Ok(Written { object, created: true, warnings }),
         }
