@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::world::Platform;
+use crate::world::{Platform, required};
 
 const HELLO: &str =
     "module.exports = async function(context) {\n  return { status: 200, body: \"Hello, world!\\n\" };\n}\n";
@@ -18,7 +18,7 @@ async fn the_four_commands_answer_hello_world() {
         fission route create --method GET --url /hello --function hello
         curl --silent --show-error --fail --retry 20 --retry-all-errors --retry-delay 0 http://$FISSION_ROUTER/hello";
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_fission")).parent().unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", bin.display(), required("PATH", "where programs are"));
     let mut shell = Command::new("sh");
     let output = platform.prepare(&mut shell).env("PATH", path).args(["-c", commands]).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);

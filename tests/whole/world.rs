@@ -303,6 +303,7 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut conditi
 }
 
 /// An environment variable the tests need.
+#[allow(clippy::disallowed_methods)] // a setting of the tests, not of the product
 pub(crate) fn required(name: &str, what: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: {what}"))
 }
