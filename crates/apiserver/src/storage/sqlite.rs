@@ -162,14 +162,29 @@ impl Database {
         let last = changes.last().map_or(0, Change::rv);
         let reserve = (last > self.reserved).then_some(last + RESERVED_VERSIONS);
         let durable = |key: &Key| !self.in_memory.get(usize::from(key.resource)).copied().unwrap_or(false);
-        if reserve.is_none() && discards.is_empty() && !changes.iter().any(|change| durable(&change.key)) {
+        let only_in_memory = discards.is_empty() && !changes.iter().any(|change| durable(&change.key));
+        if only_in_memory && reserve.is_none() {
             return Ok(());
         }
-        self.write(changes, discards, reserve).map_err(refused)?;
-        if let Some(reserved) = reserve {
-            self.reserved = reserved;
+        let mut written = self.write(changes, discards, reserve).map_err(refused);
+        if matches!(written, Err(Refused::Full(_))) && self.start_log_over() {
+            written = self.write(changes, discards, reserve).map_err(refused);
+        }
+        match written {
+            Ok(()) => self.reserved = reserve.unwrap_or(self.reserved),
+            // A full disk must not hide what runs, nor keep the server from starting. At worst the version of a view is
+            // given out again in a later life, when no object was written in this one.
+            Err(Refused::Full(why)) if only_in_memory => tracing::error!(%why, "the disk of the data folder is full"),
+            Err(why) => return Err(why),
         }
         Ok(())
+    }
+
+    /// Copies the write-ahead log into the database, so that it is written again from its beginning and takes no more
+    /// room. On a full disk this is what lets deletes through.
+    fn start_log_over(&self) -> bool {
+        let blocked = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0));
+        matches!(blocked, Ok(0))
     }
 
     fn write(&mut self, changes: &[Change], discards: &[(Key, i64)], reserve: Option<u64>) -> rusqlite::Result<()> {
