@@ -12,7 +12,7 @@ import { withRequestId } from './logs.mjs';
 
 // Bytes of request headers; larger ones are answered 431. The router refuses far smaller ones, so it never decides.
 const MAX_HEADER_BYTES = 1024 * 1024;
-// Bytes of a specialize request; it holds the metadata of one object.
+// Bytes of a specialize request; it holds the metadata of one object and at most 1 MiB of variables.
 const MAX_SPECIALIZE_BYTES = 4 * 1024 * 1024;
 // How often idle WebSockets are asked whether they still live, in milliseconds.
 const PING_EVERY_MS = Number(process.env.TIMEOUT || 60000);
@@ -124,6 +124,11 @@ async function specialize(state, path, request, response) {
       return text(response, 400, `the specialize request is not JSON: ${error.message}`);
     }
     if (typeof load?.filepath !== 'string') return text(response, 400, 'the specialize request has no filepath');
+    const variables = Object.entries(load.env ?? {});
+    if (variables.some(([, value]) => typeof value !== 'string')) {
+      return text(response, 400, 'the specialize request has a variable in env that is not a string');
+    }
+    for (const [name, value] of variables) process.env[name] = value;
   }
   state.specializing = true;
   try {

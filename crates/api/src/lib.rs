@@ -42,6 +42,7 @@ pub mod workflow;
 pub mod workflow_run;
 
 pub use canary_config::{CanaryConfig, CanaryConfigSpec, CanaryConfigStatus};
+pub use env_var::is_reserved_variable;
 pub use environment::{AllowedFunctions, Builder, Environment, EnvironmentSpec, EnvironmentStatus, Runtime};
 pub use field_error::{FieldError, Problem};
 pub use fission_tenant::{FissionTenant, FissionTenantSpec, FissionTenantStatus};

@@ -6,6 +6,7 @@
 mod program;
 mod run;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -37,7 +38,7 @@ pub const SUBCOMMAND: &str = "__binary-env";
 /// Where version 1 of the protocol keeps its code.
 const V1_CODE_PATH: &str = "/userfunc/user";
 
-/// Bytes of a specialize request; it holds the metadata of one object.
+/// Bytes of a specialize request; it holds the metadata of one object and at most 1 MiB of variables.
 const MAX_SPECIALIZE_BYTES: usize = 4 << 20;
 
 /// Bytes of request headers and their number. The router refuses far fewer, so these never decide.
@@ -173,6 +174,9 @@ struct Load {
     filepath: PathBuf,
     #[serde(rename = "functionName", default)]
     function_name: Option<String>,
+    /// The function's own environment variables.
+    #[serde(default)]
+    env: Option<BTreeMap<String, String>>,
 }
 
 impl Container {
@@ -180,7 +184,7 @@ impl Container {
         match (request.method(), request.uri().path()) {
             (_, "/healthz") => text(StatusCode::OK, ""),
             (&Method::POST, "/specialize") => {
-                self.specialize(Load { filepath: V1_CODE_PATH.into(), function_name: None }).await
+                self.specialize(Load { filepath: V1_CODE_PATH.into(), function_name: None, env: None }).await
             }
             (&Method::POST, "/v2/specialize") => match read_load(request.into_body()).await {
                 Ok(load) => self.specialize(load).await,
@@ -204,6 +208,7 @@ impl Container {
         }
         match Program::load(&load.filepath, load.function_name.as_deref().unwrap_or_default()).await {
             Ok(program) => {
+                let program = program.with_variables(load.env.unwrap_or_default());
                 let mut slot = self.program.lock().unwrap_or_else(PoisonError::into_inner);
                 if slot.is_some() {
                     return text(StatusCode::BAD_REQUEST, TWICE);

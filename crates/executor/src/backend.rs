@@ -9,6 +9,8 @@ use fission_rpc::code::Code;
 use fission_rpc::endpoint::{Address, InstanceId};
 use tokio::sync::mpsc;
 
+use crate::configuration::Configuration;
+
 /// A generic instance to make.
 #[derive(Clone, Debug)]
 pub struct InstanceSpec {
@@ -38,6 +40,8 @@ pub struct Load {
     pub function: Arc<Function>,
     /// Its unpacked code.
     pub code: Code,
+    /// Its files and environment variables; there before its code is loaded. Not for any log.
+    pub configuration: Configuration,
     /// `user` for version 1 environments, `deployarchive` otherwise.
     pub filename: String,
     /// Version of the environment: 1 is loaded through `/specialize`, others through `/v2/specialize`.

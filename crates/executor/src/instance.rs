@@ -37,6 +37,8 @@ pub(crate) struct Loaded {
     pub(crate) endpoint: Arc<Endpoint>,
     /// Uid and generation of the package it was loaded from.
     pub(crate) package: PackageVersion,
+    /// Identifies the configuration it was given.
+    pub(crate) configuration: u64,
     /// When its specialization began.
     pub(crate) began: Instant,
     /// When its specialization ended.

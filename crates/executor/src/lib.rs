@@ -4,7 +4,8 @@
 //! is not asked by a request that finds an endpoint with room: the router admits those by itself.
 //!
 //! Start reading in `admit` (a request that found no room), go on to `specialize` (how it gets an instance) and `pool`
-//! (where that comes from). `capacity` is the pure decision how many; `poolmgr` and `newdeploy` are the strategies;
+//! (where that comes from). `configuration` is the pure decision what it is given beside the
+//! code, `capacity` how many; `poolmgr` and `newdeploy` are the strategies;
 //! `reaper`, `updates` and `exits` end instances; `policy` holds what they share.
 //!
 //! Invariants:
@@ -20,6 +21,7 @@ mod admit;
 pub mod backend;
 mod capacity;
 mod conditions;
+pub mod configuration;
 mod exits;
 mod group;
 mod instance;

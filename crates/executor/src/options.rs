@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fission_api::{Environment, Function, Package};
 use fission_rpc::cache::Cache;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 /// What bounds the pool manager.
 #[derive(Clone, Debug)]
@@ -68,4 +69,8 @@ pub struct Declarations {
     pub environments: Cache<Environment>,
     /// All packages.
     pub packages: Cache<Package>,
+    /// All secrets; those that functions refer to are delivered.
+    pub secrets: Cache<Secret>,
+    /// All config maps, likewise.
+    pub config_maps: Cache<ConfigMap>,
 }

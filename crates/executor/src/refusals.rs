@@ -6,6 +6,7 @@ use fission_rpc::code::CodeError;
 use fission_rpc::refusal::{Component, Refusal};
 
 use crate::backend::BackendError;
+use crate::configuration::Problem;
 use crate::plan::Plan;
 
 /// Stable reason of everything that kept a function from being loaded, as in Fission.
@@ -138,6 +139,12 @@ pub(crate) fn not_deployable(function: &Function, package: &Package) -> Option<R
 fn last_lines(log: &str) -> String {
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(BUILD_LOG_LINES)..].join("\n")
+}
+
+/// The function's secrets, config maps or variables cannot be delivered.
+pub(crate) fn not_configurable(function: &Function, problem: &Problem) -> Refusal {
+    failed(format!("function {} cannot be configured: {problem}", ObjectKey::of(function)))
+        .hint(problem.hint(name(function)))
 }
 
 /// The code could not be had.

@@ -14,10 +14,11 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::backend::{BackendError, Load};
+use crate::configuration::{self, Configuration, Lookup, Problem, Source};
 use crate::group::{Group, Pending, Stage};
 use crate::instance::{Instance, Loaded};
 use crate::policy::Policy;
-use crate::refusals;
+use crate::{refusals, updates};
 
 /// Added to the time a load may take before a backend that does not answer is given up.
 const LOAD_MARGIN: Duration = Duration::from_secs(5);
@@ -85,6 +86,7 @@ async fn try_once(
 ) -> Result<(), Failure> {
     let environment = environment_of(policy, group).await?;
     let package = package_of(policy, group).await?;
+    let configuration = configuration_of(policy, group).await?;
     let failed = |error: BackendError| failure(group, &environment, &error, attempt);
 
     group.stage(Stage::Instance);
@@ -103,7 +105,8 @@ async fn try_once(
 
     group.stage(Stage::Load);
     let began = Instant::now();
-    let loaded = load(policy, group, &instance, &environment, fetched.clone()).await;
+    let version = configuration.fingerprint();
+    let loaded = load(policy, group, &instance, &environment, fetched.clone(), configuration).await;
     *code = Some(fetched);
     let address = match loaded {
         Ok(address) => address,
@@ -112,7 +115,16 @@ async fn try_once(
             return Err(failed(error));
         }
     };
-    if serve(policy, group, &instance, &package, address, began) {
+    let endpoint = Endpoint::new(instance.id.clone(), address);
+    let loaded = Loaded {
+        group: Arc::downgrade(group),
+        endpoint,
+        package: version_of(&package),
+        configuration: version,
+        began,
+        ended: Instant::now(),
+    };
+    if serve(policy, group, &instance, loaded) {
         return Ok(());
     }
     let why = "ended while it was being loaded".to_owned();
@@ -144,6 +156,26 @@ async fn package_of(policy: &Policy, group: &Group) -> Result<Arc<Package>, Fail
         Some(refusal) => Err(Failure::Final(refusal, false)),
         None => Ok(package),
     }
+}
+
+/// The function's files and variables. An object it cannot do without is waited for if it is not there.
+async fn configuration_of(policy: &Policy, group: &Group) -> Result<Configuration, Failure> {
+    let function = &group.function;
+    for source in configuration::required(function) {
+        match &source {
+            Source::Secret(name) => drop(declared(&policy.declared.secrets, &beside(function, name)).await),
+            Source::ConfigMap(name) => drop(declared(&policy.declared.config_maps, &beside(function, name)).await),
+        }
+    }
+    resolve(policy, function).map_err(|problem| Failure::Final(refusals::not_configurable(function, &problem), false))
+}
+
+/// The function's files and variables as declared now.
+pub(crate) fn resolve(policy: &Policy, function: &Function) -> Result<Configuration, Problem> {
+    let declared = &policy.declared;
+    let secret = |name: &str| declared.secrets.get(&beside(function, name));
+    let config_map = |name: &str| declared.config_maps.get(&beside(function, name));
+    configuration::resolve(function, &Lookup { secret: &secret, config_map: &config_map })
 }
 
 /// The key of what a function refers to by name; references never cross namespaces.
@@ -230,6 +262,7 @@ async fn load(
     instance: &Instance,
     environment: &Environment,
     code: Code,
+    configuration: Configuration,
 ) -> Result<Address, BackendError> {
     if !instance.specializing(group.function.clone()) {
         let why = "ended before it was loaded".to_owned();
@@ -241,6 +274,7 @@ async fn load(
     let load = Load {
         function: group.function.clone(),
         code,
+        configuration,
         filename: if environment_version == 1 { "user" } else { "deployarchive" }.to_owned(),
         environment_version,
         timeout,
@@ -251,22 +285,8 @@ async fn load(
 }
 
 /// Puts a loaded instance into service. False if it has ended meanwhile.
-fn serve(
-    policy: &Arc<Policy>,
-    group: &Arc<Group>,
-    instance: &Arc<Instance>,
-    package: &Package,
-    address: Address,
-    began: Instant,
-) -> bool {
-    let endpoint = Endpoint::new(instance.id.clone(), address);
-    let loaded = Loaded {
-        group: Arc::downgrade(group),
-        endpoint: endpoint.clone(),
-        package: version_of(package),
-        began,
-        ended: Instant::now(),
-    };
+fn serve(policy: &Arc<Policy>, group: &Arc<Group>, instance: &Arc<Instance>, loaded: Loaded) -> bool {
+    let endpoint = loaded.endpoint.clone();
     if !instance.specialized(loaded) {
         return false;
     }
@@ -279,6 +299,8 @@ fn serve(
     if first {
         policy.conditions.function_available(&group.function);
     }
+    // What it was given may have changed while it was loaded, when nobody who follows changes could see it yet.
+    updates::follow_configuration(policy, group);
     true
 }
 

@@ -6,6 +6,7 @@ use fission_api::{Environment, ExecutorType, Function, Package, labels};
 use fission_rpc::cache::{Change, ObjectKey};
 use fission_rpc::endpoint::FunctionKey;
 
+use crate::configuration::{self, Source};
 use crate::group::Group;
 use crate::policy::Policy;
 use crate::{refusals, specialize};
@@ -16,6 +17,8 @@ pub(crate) async fn follow(policy: &Arc<Policy>) {
     let mut functions = declared.functions.subscribe();
     let mut environments = declared.environments.subscribe();
     let mut packages = declared.packages.subscribe();
+    let mut secrets = declared.secrets.subscribe();
+    let mut config_maps = declared.config_maps.subscribe();
     reread_environments(policy);
     reread_functions(policy);
     loop {
@@ -35,6 +38,20 @@ pub(crate) async fn follow(policy: &Arc<Policy>) {
                 Change::Applied(package) => package_applied(policy, &package),
                 Change::Deleted(_) => {} // what runs goes on; new instances are refused with the reason
                 Change::Reread => declared.packages.list().iter().for_each(|package| package_applied(policy, package)),
+            },
+            Some(change) = secrets.next() => match change {
+                Change::Applied(secret) | Change::Deleted(secret) => {
+                    let key = ObjectKey::of(secret.as_ref());
+                    source_changed(policy, &key.namespace, &Source::Secret(key.name));
+                }
+                Change::Reread => reread_configurations(policy),
+            },
+            Some(change) = config_maps.next() => match change {
+                Change::Applied(map) | Change::Deleted(map) => {
+                    let key = ObjectKey::of(map.as_ref());
+                    source_changed(policy, &key.namespace, &Source::ConfigMap(key.name));
+                }
+                Change::Reread => reread_configurations(policy),
             },
             else => return,
         }
@@ -148,6 +165,45 @@ fn package_applied(policy: &Arc<Policy>, package: &Package) {
             if instance.loaded().is_some_and(|loaded| loaded.package != version) {
                 policy.drain(&group, &instance);
             }
+        }
+    }
+}
+
+/// A secret or config map was written or deleted.
+fn source_changed(policy: &Arc<Policy>, namespace: &str, source: &Source) {
+    for group in policy.groups() {
+        let function = &group.function;
+        if function.metadata.namespace.as_deref() == Some(namespace) && configuration::refers_to(function, source) {
+            configuration_changed(policy, &group);
+        }
+    }
+}
+
+fn reread_configurations(policy: &Arc<Policy>) {
+    for group in policy.groups() {
+        if configuration::refers(&group.function) {
+            configuration_changed(policy, &group);
+        }
+    }
+}
+
+fn configuration_changed(policy: &Arc<Policy>, group: &Arc<Group>) {
+    group.try_again();
+    follow_configuration(policy, group);
+    policy.scale(group);
+}
+
+/// Drains the instances of a group that were given something else than it would be given now. While it cannot be
+/// given everything, what runs goes on, and new instances are refused with the reason.
+pub(crate) fn follow_configuration(policy: &Arc<Policy>, group: &Arc<Group>) {
+    if group.is_retired() || !configuration::refers(&group.function) {
+        return;
+    }
+    let Ok(now) = specialize::resolve(policy, &group.function) else { return };
+    let now = now.fingerprint();
+    for instance in group.instances() {
+        if instance.loaded().is_some_and(|loaded| loaded.configuration != now) {
+            policy.drain(group, &instance);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Backend: functions as sandboxed processes on this Linux machine.
 //!
 //! [`SandboxBackend`] makes instances through the [`launcher`], a process of its own that isolates and starts them; it
-//! places code where an instance sees it, and speaks the specialize protocol with the server inside. [`Feature`] lists
+//! places code, secrets and config maps where an instance sees them, and speaks the specialize protocol with the server inside. [`Feature`] lists
 //! what isolates an instance; which of it was applied is reported for each, never assumed.
 //!
 //! This crate decides nothing: which instances there are, for whom and how long, is the executor's. It knows no routes
@@ -18,6 +18,7 @@
 
 pub mod backend;
 mod code;
+mod configuration;
 mod control;
 mod http;
 mod instance;

@@ -1,5 +1,7 @@
 //! What is read from API objects to start an instance and to load a function.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use fission_api::{Environment, Function, Opaque};
 use fission_executor::backend::Load;
@@ -31,8 +33,9 @@ pub(crate) fn resources<'a>(environment: &'a Environment, function: Option<&'a F
         .unwrap_or(&environment.spec.resources)
 }
 
-/// The environment variables of an instance: ours, the runtime's, the environment's, the function's where the instance
-/// is made for one; a later one wins. An error names the variable that cannot be had.
+/// The environment variables an instance starts with: ours, the runtime's, the environment's, the function's own where
+/// the instance is made for one; a later one wins. Those a function takes from elsewhere come with its code. An error
+/// names the variable that cannot be had.
 pub(crate) fn variables(
     runtime: &[(String, String)],
     environment: &Environment,
@@ -58,8 +61,10 @@ pub(crate) fn variables(
         }
     }
     for entry in function.and_then(|function| function.spec.env.as_ref()).into_iter().flatten() {
-        check(&entry.name, entry.value_from.is_some())?;
-        set(&entry.name, entry.value.as_deref().unwrap_or_default());
+        check(&entry.name, false)?;
+        if entry.value_from.is_none() {
+            set(&entry.name, entry.value.as_deref().unwrap_or_default());
+        }
     }
     Ok(all)
 }
@@ -86,6 +91,9 @@ struct Specialize<'a> {
     metadata: &'a k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
     #[serde(rename = "envVersion")]
     version: i64,
+    /// An addition to the contract: variables to set before the code is loaded. Servers that do not know it ignore it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    env: &'a BTreeMap<String, String>,
 }
 
 /// Body of `/v2/specialize`. `filepath`: where the instance sees the code.
@@ -96,6 +104,7 @@ pub(crate) fn specialize_body(load: &Load, filepath: &str) -> Result<Bytes, serd
         url: "",
         metadata: &load.function.metadata,
         version: load.environment_version,
+        env: &load.configuration.env,
     };
     serde_json::to_vec(&body).map(Bytes::from)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fission_executor::configuration::Configuration;
 use fission_rpc::code::Code;
 use serde_json::json;
 
@@ -49,9 +50,10 @@ fn a_variable_this_machine_cannot_give_is_refused_by_name() {
 fn the_specialize_body_has_the_keys_of_the_contract() {
     let function = json!({"apiVersion": "fission.io/v1", "kind": "Function",
         "metadata": {"name": "hello", "namespace": "ns"}, "spec": {"package": {"functionName": "a.b"}}});
-    let load = Load {
+    let mut load = Load {
         function: Arc::new(serde_json::from_value(function).unwrap()),
         code: Code { path: PathBuf::from("/c"), digest: String::new() },
+        configuration: Configuration::default(),
         filename: "deployarchive".to_owned(),
         environment_version: 3,
         timeout: Duration::from_secs(1),
@@ -62,4 +64,7 @@ fn the_specialize_body_has_the_keys_of_the_contract() {
         json!({"filepath": "/userfunc/deployarchive", "functionName": "a.b", "url": "", "envVersion": 3,
             "FunctionMetadata": {"name": "hello", "namespace": "ns"}})
     );
+    load.configuration.env.insert("MODE".to_owned(), "test".to_owned());
+    let body: Value = serde_json::from_slice(&specialize_body(&load, "/userfunc/deployarchive").unwrap()).unwrap();
+    assert_eq!(body["env"], json!({"MODE": "test"}));
 }

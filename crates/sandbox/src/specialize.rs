@@ -1,4 +1,4 @@
-//! Loading a function into an instance: the code where it sees it, then the specialize request.
+//! Loading a function into an instance: code and configuration where it sees them, then the specialize request.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use http::Method;
 
 use crate::backend::broken;
 use crate::instance::Instance;
-use crate::{code, http as wire, request};
+use crate::{code, configuration, http as wire, request};
 
 /// How long the end of an instance is waited for, to say why its connection broke.
 const END_AFTER_BREAK: Duration = Duration::from_millis(300);
@@ -21,9 +21,12 @@ pub(crate) async fn specialize(instance: &Instance, load: Load) -> Result<Addres
     let timed_out = || BackendError::TimedOut { instance: instance.id.clone(), seconds: load.timeout.as_secs() };
     let work = async {
         place_code(instance, &load).await?;
+        place_configuration(instance, &load).await?;
         let filepath = instance.userfunc.join(&load.filename);
-        // Version 1 names no path: it is always the same one, which only a private tree has.
-        let first = load.environment_version < 2 && (instance.private || !instance.ours);
+        // Version 1 names no path: it is always the same one, which only a private tree has. Nor has it a place for
+        // variables; a server that knows only version 1 refuses the other rather than to load without them.
+        let plain = (instance.private || !instance.ours) && load.configuration.env.is_empty();
+        let first = load.environment_version < 2 && plain;
         let (path, content_type, body) = if first {
             ("/specialize", "text/plain", Bytes::new())
         } else {
@@ -59,6 +62,27 @@ async fn place_code(instance: &Instance, load: &Load) -> Result<(), BackendError
         tokio::task::spawn_blocking(move || code::place(&from, &to, everyone)).await.unwrap_or_else(|e| Err(e.into()))
     };
     placed.map_err(|error| broken(&instance.id, format_args!("could not be given its code: {error}")))
+}
+
+async fn place_configuration(instance: &Instance, load: &Load) -> Result<(), BackendError> {
+    let files = &load.configuration.files;
+    if files.is_empty() {
+        return Ok(());
+    }
+    if !instance.private {
+        let message = format!(
+            "its secrets and config maps are files below {}, and instances have no file tree of their own on this \
+             machine (fission check says why); deliver them as environment variables: --env-from-secret, \
+             --env-from-configmap",
+            configuration::roots(files)
+        );
+        return Err(BackendError::Refused { status: 500, message });
+    }
+    let (files, directories, owner) = (files.clone(), instance.directories.clone(), instance.user);
+    let placed = tokio::task::spawn_blocking(move || configuration::place(&files, &directories, owner));
+    let placed = placed.await.unwrap_or_else(|error| Err(error.into()));
+    placed
+        .map_err(|error| broken(&instance.id, format_args!("could not be given its secrets and config maps: {error}")))
 }
 
 /// What an environment said of the code, for people.

@@ -12,7 +12,7 @@ use super::podspec::check_pod_spec;
 use super::{NameRule, Rules, check_not_negative, check_own_namespace};
 use crate::Function;
 use crate::crd::FieldDefault;
-use crate::env_var::{RESERVED_NAMES, RESERVED_PREFIX};
+use crate::env_var::is_reserved_variable;
 use crate::field_error::Found;
 use crate::function::{ExecutorType, FunctionSpec, ObjectFileReference};
 
@@ -89,7 +89,7 @@ fn check_env(path: &str, env: &[EnvVar], found: &mut Found) {
             let detail = "must be letters, digits, '_', '-' and '.', not beginning with a digit";
             found.invalid(format!("{path}.name"), name, detail);
         }
-        if name.starts_with(RESERVED_PREFIX) || RESERVED_NAMES.contains(&name) {
+        if is_reserved_variable(name) {
             found.forbidden(format!("{path}.name"), format!("{name} is reserved for the platform; use another name"));
         }
         if env[..index].iter().any(|earlier| earlier.name == variable.name) {

@@ -1,5 +1,6 @@
 //! The function's program: which file it is and how it is started.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -31,6 +32,8 @@ pub(super) struct Program {
     executable: PathBuf,
     /// Its arguments.
     arguments: Vec<OsString>,
+    /// Environment variables of its own; what tells of a request wins over them.
+    variables: BTreeMap<String, String>,
     /// An executable copy in memory, when the file itself may not be executed.
     _copy: Option<OwnedFd>,
 }
@@ -55,7 +58,13 @@ impl Program {
 
     fn native(path: PathBuf) -> io::Result<Self> {
         if rustix::fs::access(&path, Access::EXEC_OK).is_ok() {
-            return Ok(Self { executable: path.clone(), path, arguments: Vec::new(), _copy: None });
+            return Ok(Self {
+                executable: path.clone(),
+                path,
+                arguments: Vec::new(),
+                variables: BTreeMap::new(),
+                _copy: None,
+            });
         }
         // Code is read-only and often not executable; a copy in memory needs no place to write.
         let copy = rustix::fs::memfd_create("function", MemfdFlags::CLOEXEC)?;
@@ -66,7 +75,7 @@ impl Program {
         let link = format!("/proc/self/fd/{}", writer.as_raw_fd());
         let reader = rustix::fs::open(link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let executable = format!("/proc/self/fd/{}", reader.as_raw_fd()).into();
-        Ok(Self { path, executable, arguments: Vec::new(), _copy: Some(reader) })
+        Ok(Self { path, executable, arguments: Vec::new(), variables: BTreeMap::new(), _copy: Some(reader) })
     }
 
     async fn script(path: PathBuf, start: &[u8]) -> Result<Self, String> {
@@ -79,13 +88,18 @@ impl Program {
             check_syntax(&executable, &path).await?;
         }
         arguments.push(path.clone().into_os_string());
-        Ok(Self { path, executable, arguments, _copy: None })
+        Ok(Self { path, executable, arguments, variables: BTreeMap::new(), _copy: None })
     }
 
-    /// A command that starts it, with nothing else set.
+    /// The same program with environment variables of its own.
+    pub(super) fn with_variables(self, variables: BTreeMap<String, String>) -> Self {
+        Self { variables, ..self }
+    }
+
+    /// A command that starts it, with its own variables and nothing else set.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        command.args(&self.arguments);
+        command.args(&self.arguments).envs(&self.variables);
         if self.arguments.is_empty() {
             command.arg0(&self.path);
         }

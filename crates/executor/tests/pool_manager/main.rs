@@ -2,6 +2,7 @@
 
 mod cold_start;
 mod conditions;
+mod configuration;
 mod crash;
 mod failure;
 mod limits;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use fission_api::{Environment, Function};
 use fission_environments::{Environments, Listen, Runtime};
 use fission_executor::backend::{Backend, BackendError, Created, InstanceSpec, Load};
+use fission_executor::configuration::Configuration;
 use fission_rpc::code::Code;
 use fission_rpc::endpoint::{Address, InstanceId};
 use fission_rpc::logs::{LogOwner, LogPipe, LogSink};
@@ -144,9 +145,21 @@ impl World {
         version: i64,
         timeout: Duration,
     ) -> Result<Address, BackendError> {
+        self.load_with(id, path, version, timeout, Configuration::default()).await
+    }
+
+    pub(crate) async fn load_with(
+        &self,
+        id: &str,
+        path: &Path,
+        version: i64,
+        timeout: Duration,
+        configuration: Configuration,
+    ) -> Result<Address, BackendError> {
         let load = Load {
             function: Arc::new(function()),
             code: Code { path: path.to_owned(), digest: String::new() },
+            configuration,
             filename: if version < 2 { "user" } else { "deployarchive" }.to_owned(),
             environment_version: version,
             timeout,
