@@ -124,11 +124,11 @@ async function specialize(state, path, request, response) {
       return text(response, 400, `the specialize request is not JSON: ${error.message}`);
     }
     if (typeof load?.filepath !== 'string') return text(response, 400, 'the specialize request has no filepath');
-    const variables = Object.entries(load.env ?? {});
-    if (variables.some(([, value]) => typeof value !== 'string')) {
-      return text(response, 400, 'the specialize request has a variable in env that is not a string');
+    const env = load.env ?? {};
+    if (env.constructor !== Object || Object.values(env).some((value) => typeof value !== 'string')) {
+      return text(response, 400, 'env of the specialize request must be names with strings');
     }
-    for (const [name, value] of variables) process.env[name] = value;
+    Object.assign(process.env, env);
   }
   state.specializing = true;
   try {

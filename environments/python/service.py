@@ -85,6 +85,8 @@ class Service:
 
 def set_variables(variables):
     """The function's own environment variables, before any of its code runs."""
+    if not all(isinstance(value, str) for value in variables.values()):
+        raise TypeError("env must be names with strings")
     os.environ.update(variables)
     if "TZ" in variables:
         time.tzset()

@@ -24,7 +24,6 @@ const SHELLS: [&str; 3] = ["sh", "bash", "dash"];
 const DEFAULT_SHELL: &str = "/bin/sh";
 
 /// A program ready to be started any number of times.
-#[derive(Debug)]
 pub(super) struct Program {
     /// The file the user uploaded; what the program sees as its own name.
     path: PathBuf,

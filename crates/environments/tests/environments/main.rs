@@ -5,6 +5,7 @@ mod examples;
 mod nodejs;
 mod preparation;
 mod python;
+mod variables;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -131,12 +131,18 @@ impl Server {
 
     /// Version 2 of the protocol, with fields no server knows.
     pub(crate) async fn specialize(&self, code: &Path, entry: &str) -> Answer {
+        self.specialize_with(code, entry, serde_json::Value::Null).await
+    }
+
+    /// The same with environment variables of the function's own.
+    pub(crate) async fn specialize_with(&self, code: &Path, entry: &str, env: serde_json::Value) -> Answer {
         let load = serde_json::json!({
             "filepath": code,
             "functionName": entry,
             "url": "",
             "FunctionMetadata": { "name": "hello", "namespace": "default" },
             "envVersion": 3,
+            "env": env,
             "aFieldOfTheFuture": [1, 2, 3],
         });
         self.send(request("POST", "/v2/specialize").header("content-type", "application/json"), load.to_string()).await

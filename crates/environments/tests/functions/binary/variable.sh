@@ -1,0 +1,2 @@
+#!/bin/sh
+printf "%s %s %s" "$GREETING" "$GREETING" "$FROM_START"
