@@ -27,6 +27,7 @@ use fission_rpc::endpoint::Index;
 use fission_rpc::signing::Key;
 use fission_sandbox::launcher::{Launcher, LauncherOptions};
 use fission_sandbox::{IsolationReport, SandboxBackend};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -155,6 +156,8 @@ struct Rooms {
     functions: Cache<Function>,
     environments_declared: Cache<Environment>,
     packages: Cache<Package>,
+    secrets: Cache<Secret>,
+    config_maps: Cache<ConfigMap>,
     triggers: Cache<HTTPTrigger>,
     environments: Arc<Environments>,
     isolation: IsolationReport,
@@ -188,6 +191,7 @@ impl Rooms {
         let declarations = Declarations::default();
         let (functions, packages) = (declarations.functions.clone(), declarations.packages.clone());
         let environments_declared = declarations.environments.clone();
+        let (secrets, config_maps) = (declarations.secrets.clone(), declarations.config_maps.clone());
         let options = fission_executor::Options { max_instances: config.max_instances, ..Default::default() };
         let executor =
             PoolManager::new(options, Arc::new(backend), declarations, index.clone(), Arc::new(code.clone()));
@@ -204,6 +208,8 @@ impl Rooms {
             functions,
             environments_declared,
             packages,
+            secrets,
+            config_maps,
             triggers,
             environments,
             isolation,
@@ -232,6 +238,8 @@ impl Rooms {
         background.spawn(self.functions.clone().run(Api::all(self.client.clone())));
         background.spawn(self.environments_declared.clone().run(Api::all(self.client.clone())));
         background.spawn(self.packages.clone().run(Api::all(self.client.clone())));
+        background.spawn(self.secrets.clone().run(Api::all(self.client.clone())));
+        background.spawn(self.config_maps.clone().run(Api::all(self.client.clone())));
         background.spawn(self.triggers.clone().run(Api::all(self.client.clone())));
         background.spawn(fission_package::controller::run(
             self.client.clone(),
@@ -268,6 +276,8 @@ impl Rooms {
                 self.functions.synced(),
                 self.environments_declared.synced(),
                 self.packages.synced(),
+                self.secrets.synced(),
+                self.config_maps.synced(),
                 self.triggers.synced()
             )
         };

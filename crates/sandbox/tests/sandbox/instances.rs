@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::world::{PATIENCE, World, alive, host, said, scripted, tell, until};
 use fission_environments::Listen;
 use fission_executor::backend::{Backend, BackendError};
+use fission_executor::configuration::{Configuration, File, Root};
 use fission_rpc::endpoint::{Address, InstanceId};
 use serde_json::json;
 
@@ -41,6 +42,36 @@ async fn code_is_readable_at_userfunc_and_cannot_be_written() {
         }
         assert_eq!(said(&address, "write /tmp/x").await, "written");
     }
+}
+
+#[tokio::test]
+async fn secrets_and_config_maps_are_files_that_only_the_instance_can_read_and_nobody_write() {
+    let world = World::new();
+    let code = world.data.path().join("code");
+    std::fs::write(&code, "print loaded").unwrap();
+    for (id, version) in [("v1", 1), ("v3", 3)] {
+        let created = world.instance(id).await;
+        let file = |root, path: &str, content: &str| File { root, path: path.into(), content: content.into() };
+        let files = vec![
+            file(Root::Secrets, "ns/db/password", "geheim"),
+            file(Root::Secrets, "ns/db/user", "me"),
+            file(Root::Configs, "etc/app/mode", "test"),
+        ];
+        let configuration = Configuration { files, ..Configuration::default() };
+        world.load_with(id, &code, version, PATIENCE, configuration).await.unwrap();
+        let address = created.address;
+        assert_eq!(said(&address, "read /secrets/ns/db/password").await, "geheim");
+        assert_eq!(said(&address, "read /configs/etc/app/mode").await, "test");
+        assert!(said(&address, "run stat -c %a /secrets/ns/db/password /secrets/ns/db").await.starts_with("400\n700"));
+        for target in ["/secrets/ns/db/password", "/secrets/ns/db/other", "/configs/etc/app/mode", "/configs/x"] {
+            let (written, why) = tell(&address, &format!("write {target}")).await.unwrap();
+            assert!(!written && why.contains("os error"), "{target}: {why}");
+        }
+        let change = said(&address, "run chmod 777 /secrets/ns/db/password; rm -f /configs/etc/app/mode").await;
+        assert!(change.contains("Read-only file system"), "{change}");
+    }
+    let other = world.instance("other").await;
+    assert_eq!(said(&other.address, "list /secrets").await, "");
 }
 
 #[tokio::test]
