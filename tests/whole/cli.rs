@@ -19,7 +19,7 @@ fn fission(platform: &Platform, set: &[(&str, &str)], unset: &[&str], arguments:
 /// A platform with one function that has answered.
 async fn with_a_function() -> Platform {
     let platform = Platform::start();
-    let source = "module.exports = async (c) => { console.log('was called'); if (c.request.query.fail) return { status: 418, body: 'teapot' }; return { status: 200, body: 'fine' }; };";
+    let source = "module.exports = async (c) => { if (c.request.query.fail) { console.log('this call failed'); return { status: 418, body: 'teapot' }; } return { status: 200, body: 'fine' }; };";
     platform.deploy("fission/node-env", "hello", "hello.js", source);
     assert_eq!(platform.get("/hello").await, (200, "fine".into()));
     platform
@@ -64,7 +64,7 @@ async fn function_test_prints_the_body_and_fails_with_the_function() {
     let output = platform.fission(&["function", "test", "--name", "hello", "-q", "fail=1"]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("teapot") && said.contains("418") && said.contains("was called"), "{said}");
+    assert!(said.contains("teapot") && said.contains("418") && said.contains("this call failed"), "{said}");
     // Without a route, with a body, a header and a path.
     let echo = platform.source(
         "echo.js",

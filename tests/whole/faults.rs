@@ -204,11 +204,14 @@ async fn bad_commands_say_what_is_wrong() {
     let unknown = platform.fails(&["function", "create", "--name", "f", "--env", "nobody", "--code", "x.js"]);
     assert!(unknown.contains("nobody"), "{unknown}");
     let long = "a".repeat(64);
-    let path = platform.source("y.js", "");
+    let path = platform.source("y.js", "module.exports = 1;");
     let named = platform.fails(&["function", "create", "--name", &long, "--env", "node", "--code", &path]);
     assert!(named.contains("63"), "the limit is named: {named}");
     let flag = platform.fails(&["function", "create", "--nmae", "f"]);
     assert!(flag.contains("--name"), "a near flag is suggested: {flag}");
+    let empty = platform.source("empty.js", "");
+    let said = platform.fails(&["function", "create", "--name", "f", "--env", "node", "--code", &empty]);
+    assert!(said.contains("empty.js is empty"), "{said}");
     let zip = platform.source("broken.zip", "PK\u{3}\u{4}this is no zip");
     platform.ok(&["function", "create", "--name", "z", "--env", "node", "--deploy", &zip]);
     platform.route("z");

@@ -10,7 +10,7 @@ use k8s_openapi::ByteString;
 use tempfile::NamedTempFile;
 
 use crate::code::bundle::{self, Files};
-use crate::failure::{Doing, Outcome};
+use crate::failure::{Doing, Failure, Outcome};
 use crate::session::Session;
 use crate::storage;
 
@@ -31,6 +31,9 @@ impl Payload {
     /// A file as it is.
     pub(crate) fn of_file(path: PathBuf) -> Outcome<Self> {
         let (size, sha256) = measure(&path)?;
+        if size == 0 {
+            return Err(Failure::new(format_args!("{} is empty: there is no code in it", path.display())));
+        }
         Ok(Self { path, _temporary: None, size, sha256 })
     }
 
@@ -84,7 +87,7 @@ fn measure(path: &Path) -> Outcome<(u64, String)> {
     let doing = || format!("cannot read {}", path.display());
     let mut file = File::open(path).doing(doing())?;
     if file.metadata().doing(doing())?.is_dir() {
-        return Err(crate::failure::Failure::new(format_args!("{} is a folder", path.display()))
+        return Err(Failure::new(format_args!("{} is a folder", path.display()))
             .hint("give a folder with --deployarchive or --sourcearchive"));
     }
     let mut context = Context::new(&SHA256);

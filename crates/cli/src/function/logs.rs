@@ -94,9 +94,15 @@ async fn stored(args: &LogsArgs, s: &mut Session) -> Outcome<Option<usize>> {
     Ok(Some(shown))
 }
 
-/// The newest lines of a function, when the platform keeps them.
-pub(super) async fn newest(function: &str, count: usize, s: &mut Session) -> Outcome<Vec<LogLine>> {
-    let args = LogsArgs { name: function.to_owned(), recordcount: count, ..LogsArgs::default() };
+/// The newest lines of a function, or of one request to it, when the platform keeps them.
+pub(super) async fn newest(
+    function: &str,
+    request_id: Option<&str>,
+    count: usize,
+    s: &mut Session,
+) -> Outcome<Vec<LogLine>> {
+    let request_id = request_id.map(str::to_owned);
+    let args = LogsArgs { name: function.to_owned(), recordcount: count, request_id, ..LogsArgs::default() };
     let mut lines = Vec::new();
     each_line(&args, s, |_, line| {
         lines.push(line);

@@ -1,9 +1,10 @@
 //! `fission function test`: one request through the router's internal listener, without a route.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use fission_api::{Function, labels::header};
+use fission_rpc::logs::LogLine;
 use fission_rpc::signing;
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -23,6 +24,10 @@ use crate::target::client_for;
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Log lines shown after a failed call.
 const LINES_AFTER_FAILURE: usize = 20;
+/// How long the lines of a failed call are waited for; they are stored a moment after its answer.
+const LINES_WITHIN: Duration = Duration::from_millis(600);
+/// Time between two looks for them.
+const LINES_PAUSE: Duration = Duration::from_millis(50);
 
 /// Call a function without a route
 #[derive(Debug, Args)]
@@ -141,7 +146,7 @@ async fn failed(args: &TestArgs, s: &mut Session, parts: &Parts, refusal: &[u8])
             None => failure,
         });
     }
-    let lines = logs::newest(&args.name, LINES_AFTER_FAILURE, s).await.unwrap_or_default();
+    let lines = last_lines(args, parts, s).await.unwrap_or_default();
     if !lines.is_empty() {
         s.io.complain("\nThe last lines the function printed:");
     }
@@ -149,6 +154,23 @@ async fn failed(args: &TestArgs, s: &mut Session, parts: &Parts, refusal: &[u8])
         s.io.complain(line.text);
     }
     Err(Failure::new(format_args!("function '{}' answered {}", args.name, parts.status)))
+}
+
+/// What the function printed while it failed; if that was nothing, what it printed last.
+async fn last_lines(args: &TestArgs, parts: &Parts, s: &mut Session) -> Outcome<Vec<LogLine>> {
+    let id = parts.headers.get(header::REQUEST_ID).and_then(|id| id.to_str().ok());
+    let deadline = Instant::now() + LINES_WITHIN;
+    while let Some(id) = id {
+        let lines = logs::newest(&args.name, Some(id), LINES_AFTER_FAILURE, s).await?;
+        if !lines.is_empty() {
+            return Ok(lines);
+        }
+        if Instant::now() >= deadline {
+            break;
+        }
+        tokio::time::sleep(LINES_PAUSE).await;
+    }
+    logs::newest(&args.name, None, LINES_AFTER_FAILURE, s).await
 }
 
 async fn request(args: &TestArgs, s: &mut Session) -> Outcome<Request<Body>> {
