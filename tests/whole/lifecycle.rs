@@ -116,3 +116,33 @@ async fn a_newdeploy_function_keeps_its_minimum_ready() {
     platform.route("kept");
     assert_eq!(platform.get("/kept").await, (200, "kept".into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_death_of_the_launcher_is_survived() {
+    let platform = Platform::start();
+    platform.deploy("fission/node-env", "again", "again.js", &answers("again"));
+    assert_eq!(platform.get("/again").await, (200, "again".into()));
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", platform.pid())).unwrap();
+    let launcher: u32 = children.split_whitespace().next().expect("the launcher").parse().unwrap();
+    let pods = platform.instances_of("again").await;
+    let pid = pods[0]["metadata"]["annotations"]["fission.io/pid"].as_str().expect("its pid").to_owned();
+    signal(launcher, "-KILL");
+    eventually("its instances end with it", || async { !std::path::Path::new("/proc").join(&pid).exists() }).await;
+    // Requests in between may be refused, but not for long.
+    eventually("the function answers again", || async { platform.get("/again").await.0 == 200 }).await;
+    let now = platform.instances_of("again").await;
+    assert_ne!(now[0]["metadata"]["name"], pods[0]["metadata"]["name"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_environment_replaces_its_instances() {
+    let platform = Platform::start();
+    let source = "module.exports = async () => ({ status: 200, body: String(process.env.GREETING) });";
+    platform.deploy("fission/node-env", "greet", "greet.js", source);
+    assert_eq!(platform.get("/greet").await, (200, "undefined".into()));
+    for greeting in ["hi", "ho"] {
+        platform.ok(&["env", "update", "--name", "node-env", "--runtime-env", &format!("GREETING={greeting}")]);
+        eventually("the new environment answers", || async { platform.get("/greet").await == (200, greeting.into()) })
+            .await;
+    }
+}

@@ -36,3 +36,28 @@ async fn kubectl_reads_the_output_of_an_instance() {
     let pod = pods[0]["metadata"]["name"].as_str().unwrap().to_owned();
     eventually("kubectl shows the line", || async { platform.kubectl(&["logs", &pod]).contains("line 7") }).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_followed_as_they_come_and_found_by_age() {
+    let platform = Platform::start();
+    platform.deploy("fission/node-env", "chatty", "chatty.js", CHATTY);
+    assert_eq!(platform.get("/chatty?n=old").await.0, 200);
+    let shown = platform.data().join("followed");
+    let mut follow = std::process::Command::new(env!("CARGO_BIN_EXE_fission"));
+    platform.prepare(&mut follow).args(["function", "logs", "--name", "chatty", "-f"]);
+    let mut follow = follow.stdout(std::fs::File::create(&shown).unwrap()).spawn().unwrap();
+    let has = |text: &'static str| {
+        let shown = &shown;
+        async move { std::fs::read_to_string(shown).unwrap().contains(text) }
+    };
+    eventually("what was there is shown first", || has("line old")).await;
+    assert_eq!(platform.get("/chatty?n=new").await.0, 200);
+    eventually("the new line is shown", || has("line new")).await;
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+
+    let recent = platform.ok(&["function", "logs", "--name", "chatty", "--since", "1h"]);
+    assert!(recent.contains("line old"), "{recent}");
+    let later = jiff::Timestamp::now().to_string();
+    assert!(!platform.ok(&["function", "logs", "--name", "chatty", "--since", &later]).contains("line"));
+}
