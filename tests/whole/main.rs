@@ -4,6 +4,7 @@
 
 mod article;
 mod cli;
+mod configuration;
 mod durability;
 mod faults;
 mod kubectl;
