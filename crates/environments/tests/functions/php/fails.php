@@ -1,0 +1,7 @@
+<?php
+
+function handler($context)
+{
+    $context['response']->getBody()->write('half an answer');
+    throw new RuntimeException('the reason');
+}

@@ -1,0 +1,9 @@
+<?php
+
+function handler($context)
+{
+}
+
+class Half implements Countable
+{
+}

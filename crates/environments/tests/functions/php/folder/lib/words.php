@@ -1,0 +1,6 @@
+<?php
+
+function word(): string
+{
+    return 'main file';
+}

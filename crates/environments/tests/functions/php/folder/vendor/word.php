@@ -1,0 +1,8 @@
+<?php
+
+namespace Vendored;
+
+class Word
+{
+    public string $text = 'vendored';
+}

@@ -1,0 +1,3 @@
+<?php
+$count = ($count ?? 0) + 1;
+echo "$count ", getmypid();

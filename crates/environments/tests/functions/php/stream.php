@@ -1,0 +1,8 @@
+<?php
+
+function handler($context)
+{
+    yield 'first';
+    usleep(300000);
+    yield 'second';
+}

@@ -1,0 +1,48 @@
+// The function that is compiled when the environment is prepared, so that no user waits for the standard library.
+package main
+
+import (
+	_ "archive/tar"
+	_ "archive/zip"
+	_ "compress/gzip"
+	_ "container/heap"
+	_ "container/list"
+	_ "crypto/ed25519"
+	_ "crypto/hmac"
+	_ "crypto/sha512"
+	_ "database/sql"
+	_ "embed"
+	_ "encoding/csv"
+	_ "encoding/gob"
+	_ "encoding/json"
+	_ "encoding/xml"
+	_ "expvar"
+	_ "html/template"
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
+	_ "log/slog"
+	_ "math/big"
+	_ "math/cmplx"
+	"net/http"
+	_ "net/http/cookiejar"
+	_ "net/http/httputil"
+	_ "net/http/pprof"
+	_ "net/mail"
+	_ "net/rpc"
+	_ "net/smtp"
+	_ "os/exec"
+	_ "os/user"
+	_ "regexp"
+	_ "runtime/trace"
+	_ "slices"
+	_ "strings"
+	_ "testing"
+	_ "text/tabwriter"
+	_ "text/template"
+	_ "time"
+	_ "unicode/utf16"
+)
+
+// Handler answers.
+func Handler(w http.ResponseWriter, r *http.Request) {}

@@ -1,0 +1,6 @@
+<?php
+
+function handler($context)
+{
+    $context['response']->getBody()->write("Hello, world!\n");
+}

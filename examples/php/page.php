@@ -1,0 +1,3 @@
+<!doctype html>
+<title>A page</title>
+<p>Hello, <?= htmlspecialchars($_GET['name'] ?? 'world') ?>!</p>
