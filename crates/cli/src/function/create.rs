@@ -192,7 +192,7 @@ fn build(args: &CreateArgs, namespace: Option<String>, env: &str, package: Packa
     Ok(function)
 }
 
-/// Secrets and config maps may come later; instances wait for them, so a warning is enough.
+/// Secrets and config maps may come later; until then calls are refused with the reason, so a warning is enough.
 async fn warn_missing_objects(args: &CreateArgs, s: &mut Session, format: Format) -> Outcome {
     let wanted = args.options.secret.iter().map(|name| ("Secret", name));
     for (kind, name) in wanted.chain(args.options.configmap.iter().map(|name| ("ConfigMap", name))) {
