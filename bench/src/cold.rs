@@ -28,8 +28,11 @@ const PYTHON: &str = "ZGVmIG1haW4oKToKICAgIHJldHVybiAiaGVsbG9cbiIK";
 /// `#!/bin/sh\necho hello`
 const SHELL: &str = "IyEvYmluL3NoCmVjaG8gaGVsbG8K";
 
-const LANGUAGES: [(&str, &str, &str); 3] =
-    [("node", "fission/node-env", NODE), ("python", "fission/python-env", PYTHON), ("binary", "fission/binary-env", SHELL)];
+const LANGUAGES: [(&str, &str, &str); 3] = [
+    ("node", "fission/node-env", NODE),
+    ("python", "fission/python-env", PYTHON),
+    ("binary", "fission/binary-env", SHELL),
+];
 
 /// First calls of functions never loaded, pool warm, clock from connect to last byte.
 pub(crate) async fn cold_starts(binary: &Path) -> Result<()> {
@@ -143,10 +146,20 @@ pub(crate) async fn scale(binary: &Path) -> Result<()> {
     #[allow(clippy::cast_precision_loss)]
     let each = grown as f64 / FUNCTIONS as f64;
     let rest = &routes["metadata"]["remainingItemCount"];
-    figure("memory per idle function with package and route", FUNCTIONS, &format!("{each:.1} KiB"), &format!("{rest} more routes listed"));
+    figure(
+        "memory per idle function with package and route",
+        FUNCTIONS,
+        &format!("{each:.1} KiB"),
+        &format!("{rest} more routes listed"),
+    );
     #[allow(clippy::cast_precision_loss)]
     let rate = (FUNCTIONS * 3) as f64 / took.as_secs_f64();
-    figure("objects created through the API", FUNCTIONS * 3, &format!("{rate:.0}/s"), "64 writers over HTTP, each write durable");
+    figure(
+        "objects created through the API",
+        FUNCTIONS * 3,
+        &format!("{rate:.0}/s"),
+        "64 writers over HTTP, each write durable",
+    );
     Ok(())
 }
 

@@ -32,7 +32,9 @@ impl Platform {
     pub(crate) async fn start_in(binary: &Path, folder: TempDir) -> Result<Self> {
         let start = Instant::now();
         let mut command = Command::new(binary);
-        command.args(["up", "--listen-api", "127.0.0.1:0", "--listen-router", "127.0.0.1:0", "--data"]).arg(folder.path());
+        command
+            .args(["up", "--listen-api", "127.0.0.1:0", "--listen-router", "127.0.0.1:0", "--data"])
+            .arg(folder.path());
         command.env("FISSION_ENVIRONMENT_CACHE", std::env::temp_dir().join("fission-bench-environments"));
         command.stderr(std::fs::File::create(folder.path().join("platform.log"))?);
         let process = Process::start(&mut command)?;
@@ -77,7 +79,8 @@ impl Platform {
     /// Waits until an environment's pool has its size again.
     pub(crate) async fn pool_is_full(&self, environment: &str, poolsize: usize) -> Result<()> {
         let start = Instant::now();
-        let query = format!("/api/v1/namespaces/default/pods?labelSelector=environmentName%3D{environment}%2Cmanaged%3Dtrue");
+        let query =
+            format!("/api/v1/namespaces/default/pods?labelSelector=environmentName%3D{environment}%2Cmanaged%3Dtrue");
         loop {
             let pods = self.read(&query).await?;
             let warm = |pod: &&Value| pod["status"]["phase"] == "Running";

@@ -1,6 +1,7 @@
 //! The warm path: our router beside nginx and haproxy as plain reverse proxies to the same backend.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -28,6 +29,7 @@ struct Contender {
 /// Prints latency and processor time of each proxy, and ours relative to haproxy.
 pub(crate) async fn run() -> Result<()> {
     let folder = tempfile::tempdir()?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
     let socket = folder.path().join("backend.sock");
     let itself = std::env::current_exe()?;
     let direct = free_address()?;
@@ -99,9 +101,19 @@ fn report(direct: &[Duration], contenders: Vec<Contender>) {
     for other in ["haproxy", "nginx"] {
         match (of("fission router"), of(other)) {
             (Some(ours), Some(theirs)) => {
-                figure(&format!("CPU per request, ours : {other}"), ROUNDS, &format!("{:.2}", ours / theirs), "ratio of medians, same run");
+                figure(
+                    &format!("CPU per request, ours : {other}"),
+                    ROUNDS,
+                    &format!("{:.2}", ours / theirs),
+                    "ratio of medians, same run",
+                );
             }
-            _ => figure(&format!("CPU per request, ours : {other}"), 0, "not measured", &format!("{other} is not installed")),
+            _ => figure(
+                &format!("CPU per request, ours : {other}"),
+                0,
+                "not measured",
+                &format!("{other} is not installed"),
+            ),
         }
     }
 }

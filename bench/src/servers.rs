@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ const REQUESTS_PER_POD: i64 = 10_000;
 /// Serves hello on a unix socket, for the proxies, and on TCP, for the floor.
 pub(crate) async fn backend(socket: &Path, address: SocketAddr) -> Result<()> {
     let (unix, tcp) = (UnixListener::bind(socket)?, TcpListener::bind(address).await?);
+    // nginx started by root serves as another user.
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
     loop {
         tokio::select! {
             accepted = unix.accept() => { tokio::spawn(serve(accepted?.0)); }
