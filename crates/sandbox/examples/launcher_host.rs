@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fission_environments::{Listen, Runtime, binary_server};
-use fission_executor::backend::{Backend, InstanceSpec};
+use fission_executor::backend::{Backend, InstanceSpec, Load};
+use fission_executor::configuration::{Configuration, File, Root};
+use fission_rpc::code::Code;
 use fission_rpc::endpoint::InstanceId;
 use fission_rpc::logs::{LogOwner, LogPipe, LogSink};
 use fission_sandbox::launcher::{self, LauncherOptions};
@@ -39,12 +41,14 @@ fn say(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
 }
 
-/// Makes one instance, says where it is in one line of JSON, and stays until it is killed.
+/// Makes one instance, loads it with a function that has a secret, says where it is and how that went in one line of
+/// JSON, and stays until it is killed.
 fn platform(data: PathBuf) {
     let launcher = launcher::start(LauncherOptions::own().unwrap()).unwrap();
     let launcher_pid = launcher.pid();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
+        let code = data.join("code");
         let backend = SandboxBackend::new(Options::new(data), launcher, Arc::new(NoLogs), Arc::new(Scripted)).unwrap();
         let environment = serde_json::json!({"apiVersion": "fission.io/v1", "kind": "Environment",
             "metadata": {"name": "e"}, "spec": {"version": 3, "runtime": {"image": "x"}}});
@@ -54,11 +58,28 @@ fn platform(data: PathBuf) {
             Ok(created) => created,
             Err(error) => return say(&serde_json::json!({"error": error.to_string()}).to_string()),
         };
-        let line = serde_json::json!({"launcher": launcher_pid, "instance": created.pid,
+        std::fs::write(&code, "print loaded").unwrap();
+        let refused =
+            backend.specialize(&InstanceId("one".into()), load(code)).await.err().map(|error| error.to_string());
+        let line = serde_json::json!({"refused": refused, "launcher": launcher_pid, "instance": created.pid,
             "address": created.address.to_string(), "isolation": created.isolation});
         say(&line.to_string());
         tokio::time::sleep(Duration::MAX).await;
     });
+}
+
+fn load(code: PathBuf) -> Load {
+    let function = serde_json::json!({"apiVersion": "fission.io/v1", "kind": "Function",
+        "metadata": {"name": "f", "namespace": "ns"}, "spec": {}});
+    let secret = File { root: Root::Secrets, path: "ns/db/password".to_owned(), content: b"geheim".to_vec() };
+    Load {
+        function: Arc::new(serde_json::from_value(function).unwrap()),
+        code: Code { path: code, digest: String::new() },
+        configuration: Configuration { files: vec![secret], ..Configuration::default() },
+        filename: "deployarchive".to_owned(),
+        environment_version: 3,
+        timeout: Duration::from_secs(30),
+    }
 }
 
 struct Scripted;

@@ -47,6 +47,16 @@ fn a_variable_this_machine_cannot_give_is_refused_by_name() {
 }
 
 #[test]
+fn an_instance_of_one_function_starts_with_its_literal_variables_and_gets_the_others_with_its_code() {
+    let environment = environment(json!({"version": 3, "runtime": {"image": "x"}}));
+    let function = json!({"apiVersion": "fission.io/v1", "kind": "Function", "metadata": {"name": "f"}, "spec": {"env": [
+        {"name": "A", "value": "x"}, {"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}});
+    let function: Function = serde_json::from_value(function).unwrap();
+    let all = variables(&[], &environment, Some(&function)).unwrap();
+    assert_eq!((get(&all, "A"), get(&all, "S")), (vec!["x"], vec![]));
+}
+
+#[test]
 fn the_specialize_body_has_the_keys_of_the_contract() {
     let function = json!({"apiVersion": "fission.io/v1", "kind": "Function",
         "metadata": {"name": "hello", "namespace": "ns"}, "spec": {"package": {"functionName": "a.b"}}});

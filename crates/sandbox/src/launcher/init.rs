@@ -22,6 +22,10 @@ use crate::sys::{self, Copy, SingleThreaded, namespace};
 /// User and group an instance sees itself as, where it has a user namespace.
 pub(crate) const INSIDE_ID: u32 = 1000;
 
+/// The kernel's scale ends here: when the host runs out of memory, an instance is ended before anything else is. It is
+/// all there is where no cgroup limits memory.
+const FIRST_TO_DIE: &str = "1000";
+
 /// Everything the first process needs, made by the launcher before it exists.
 pub(super) struct Start<'a> {
     pub(super) spawn: &'a Spawn,
@@ -83,6 +87,8 @@ fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| Failure::fatal("tying the instance to the launcher", e))?;
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    // A host without /proc has no such preference; the instance is no worse isolated for it.
+    let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_DIE);
     if start.privileged {
         rustix::thread::set_thread_groups(&[]).map_err(|e| Failure::fatal("dropping groups", e))?;
     } else if start.has(Feature::User) {

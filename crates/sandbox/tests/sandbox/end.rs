@@ -145,6 +145,8 @@ async fn a_platform_without_root_isolates_its_instances_too() {
     let status = said(&address, "read /proc/self/status").await;
     assert!(status.contains("CapEff:\t0000000000000000") && status.contains("CapBnd:\t0000000000000000"), "{status}");
     assert!(!tell(&address, "write /userfunc/x").await.unwrap().0);
+    assert_eq!(said(&address, "read /secrets/ns/db/password").await, "geheim");
+    assert!(!tell(&address, "write /secrets/ns/db/password").await.unwrap().0);
     assert!(!tell(&address, &format!("list {}", data.display())).await.unwrap().0);
     let forked: usize = said(&address, "fork").await.parse().unwrap();
     assert!(forked < 256, "{forked}");
@@ -175,6 +177,7 @@ async fn root_without_the_rights_of_root_isolates_as_an_ordinary_user_does() {
         let words = platform.said["isolation"].to_string();
         assert!(words.contains("\"user\"") && words.contains("\"private-files\""), "{}", platform.said);
         assert!(said(&platform.address(), "run id").await.starts_with("uid=1000(fission)"));
+        assert_eq!(said(&platform.address(), "read /secrets/ns/db/password").await, "geheim");
         platform.kill();
     }
 }
@@ -190,6 +193,8 @@ async fn where_namespaces_are_forbidden_a_plain_process_runs_and_that_is_said() 
         assert!(!words.contains(&format!("\"{word}\"")), "{words}");
     }
     assert!(words.contains("no-capabilities") && words.contains("no-new-privs"), "{words}");
+    let refused = platform.said["refused"].as_str().unwrap();
+    assert!(refused.contains("below /secrets") && refused.contains("--env-from-secret"), "{refused}");
     let (launcher, instance) = (platform.pid("launcher"), platform.pid("instance"));
     assert_eq!(said(&platform.address(), "pid").await, instance.to_string());
     platform.kill();

@@ -341,6 +341,21 @@ async fn a_script_runs_in_the_binary_environment() {
 }
 
 #[tokio::test]
+async fn variables_of_a_function_reach_it_whatever_the_version_of_its_environment() {
+    let cache = tempfile::tempdir().unwrap();
+    let world = World::of_built_in_environments(cache.path());
+    let code = world.data.path().join("code");
+    std::fs::write(&code, "#!/bin/sh\necho \"said $GREETING\"\n").unwrap();
+    for (id, version) in [("v1", 1), ("v2", 2), ("v3", 3)] {
+        world.create(id, json!({"version": version, "runtime": {"image": "fission/binary-env"}})).await.unwrap();
+        let env = [("GREETING".to_owned(), "hello".to_owned())].into();
+        let configuration = Configuration { env, ..Configuration::default() };
+        let address = world.load_with(id, &code, version, PATIENCE, configuration).await.unwrap();
+        assert!(said(&address, "").await.contains("said hello"), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_function_cannot_have_requests_sent_to_another_socket_of_the_host() {
     let world = World::new();
     let trap = std::os::unix::net::UnixListener::bind(world.data.path().join("trap")).unwrap();
