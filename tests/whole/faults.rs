@@ -88,6 +88,10 @@ async fn memory_without_end_kills_the_instance_and_not_the_platform() {
     let platform = Platform::start();
     let source = "const kept = []; module.exports = async (c) => { while (c.request.query.eat) kept.push(Buffer.alloc(16 << 20, 1)); return { status: 200, body: 'ok' }; };";
     assert_eq!(first_answer(&platform, "hungry", source).await, (200, "ok".into()));
+    let pods = platform.instances_of("hungry").await;
+    let pid = pods[0]["metadata"]["annotations"]["fission.io/pid"].as_str().expect("its pid");
+    let score = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+    assert_eq!(score.trim(), "1000", "on a host that runs out of memory the instance is the first to be ended");
     let (status, body) = platform.get("/hungry?eat=1").await;
     assert_eq!(status, 500, "{body}");
     assert_eq!(platform.get("/hungry").await, (200, "ok".into()));
