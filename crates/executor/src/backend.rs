@@ -44,7 +44,8 @@ pub struct Load {
     pub configuration: Configuration,
     /// `user` for version 1 environments, `deployarchive` otherwise.
     pub filename: String,
-    /// Version of the environment: 1 is loaded through `/specialize`, others through `/v2/specialize`.
+    /// Version of the environment: 1 is loaded through `/specialize`, which has no place for variables; others, and those
+    /// with variables, through `/v2/specialize`.
     pub environment_version: i64,
     /// Longest time the load may take.
     pub timeout: Duration,

@@ -162,9 +162,12 @@ async fn package_of(policy: &Policy, group: &Group) -> Result<Arc<Package>, Fail
 async fn configuration_of(policy: &Policy, group: &Group) -> Result<Configuration, Failure> {
     let function = &group.function;
     for source in configuration::required(function) {
-        match &source {
-            Source::Secret(name) => drop(declared(&policy.declared.secrets, &beside(function, name)).await),
-            Source::ConfigMap(name) => drop(declared(&policy.declared.config_maps, &beside(function, name)).await),
+        let there = match &source {
+            Source::Secret(name) => declared(&policy.declared.secrets, &beside(function, name)).await.is_some(),
+            Source::ConfigMap(name) => declared(&policy.declared.config_maps, &beside(function, name)).await.is_some(),
+        };
+        if !there {
+            break;
         }
     }
     resolve(policy, function).map_err(|problem| Failure::Final(refusals::not_configurable(function, &problem), false))
@@ -299,8 +302,7 @@ fn serve(policy: &Arc<Policy>, group: &Arc<Group>, instance: &Arc<Instance>, loa
     if first {
         policy.conditions.function_available(&group.function);
     }
-    // What it was given may have changed while it was loaded, when nobody who follows changes could see it yet.
-    updates::follow_configuration(policy, group);
+    updates::catch_up(policy, group);
     true
 }
 

@@ -140,33 +140,46 @@ fn environment_deleted(policy: &Arc<Policy>, environment: &Environment) {
     }
 }
 
-/// Drains what was loaded from other content, once the new content can be deployed. A function may opt out.
 fn package_applied(policy: &Arc<Policy>, package: &Package) {
     let key = ObjectKey::of(package);
-    let version = specialize::version_of(package);
     for group in policy.groups() {
         let function = &group.function;
         let uses_it = function.spec.package.package_ref.name == key.name
             && function.metadata.namespace.as_deref() == Some(&key.namespace);
-        if !uses_it || refusals::not_deployable(function, package).is_some() {
-            continue;
-        }
-        group.try_again();
-        if function
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(labels::DISABLE_PACKAGE_AUTO_FOLLOW))
-            .is_some_and(|value| value == "true")
-        {
-            continue;
-        }
-        for instance in group.instances() {
-            if instance.loaded().is_some_and(|loaded| loaded.package != version) {
-                policy.drain(&group, &instance);
-            }
+        if uses_it && refusals::not_deployable(function, package).is_none() {
+            group.try_again();
+            follow_package(policy, &group, package);
         }
     }
+}
+
+/// Drains what was loaded from other content, once the new content can be deployed. A function may opt out.
+fn follow_package(policy: &Arc<Policy>, group: &Arc<Group>, package: &Package) {
+    let annotations = group.function.metadata.annotations.as_ref();
+    let stays = annotations.and_then(|all| all.get(labels::DISABLE_PACKAGE_AUTO_FOLLOW));
+    if stays.is_some_and(|value| value == "true") || refusals::not_deployable(&group.function, package).is_some() {
+        return;
+    }
+    let version = specialize::version_of(package);
+    for instance in group.instances() {
+        if instance.loaded().is_some_and(|loaded| loaded.package != version) {
+            policy.drain(group, &instance);
+        }
+    }
+}
+
+/// Makes up for what changed while an instance was loaded, when nobody who follows changes could see it yet.
+pub(crate) fn catch_up(policy: &Arc<Policy>, group: &Arc<Group>) {
+    if group.is_retired() {
+        return;
+    }
+    let function = &group.function;
+    let namespace = function.metadata.namespace.clone().unwrap_or_default();
+    let key = ObjectKey { namespace, name: function.spec.package.package_ref.name.clone() };
+    if let Some(package) = policy.declared.packages.get(&key) {
+        follow_package(policy, group, &package);
+    }
+    follow_configuration(policy, group);
 }
 
 /// A secret or config map was written or deleted.
@@ -195,8 +208,8 @@ fn configuration_changed(policy: &Arc<Policy>, group: &Arc<Group>) {
 
 /// Drains the instances of a group that were given something else than it would be given now. While it cannot be
 /// given everything, what runs goes on, and new instances are refused with the reason.
-pub(crate) fn follow_configuration(policy: &Arc<Policy>, group: &Arc<Group>) {
-    if group.is_retired() || !configuration::refers(&group.function) {
+fn follow_configuration(policy: &Arc<Policy>, group: &Arc<Group>) {
+    if !configuration::refers(&group.function) {
         return;
     }
     let Ok(now) = specialize::resolve(policy, &group.function) else { return };

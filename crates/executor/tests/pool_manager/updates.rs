@@ -222,3 +222,19 @@ async fn changed_code_replaces_what_was_loaded_from_the_old() {
     let new = ask(&world, &follows).await.unwrap();
     assert_ne!(new.lease.endpoint().id, old.lease.endpoint().id);
 }
+
+#[tokio::test(start_paused = true)]
+async fn code_that_changes_while_a_function_is_loaded_is_not_missed() {
+    let world = Arc::new(World::new(Options::default(), 1));
+    world.backend.set_specialize_delay(ms(100));
+    let function = world.declare(fixtures::function("hello"));
+    let first = burst(&world, &function, 1, ms(1));
+    tokio::time::sleep(ms(50)).await;
+    let package = world.declared.packages.list().remove(0);
+    world.declared.packages.apply(fixtures::next_generation((*package).clone()));
+    for request in first {
+        request.await.unwrap().unwrap();
+    }
+    ask(&world, &function).await.unwrap();
+    assert_eq!(specializations(&world), 2);
+}
