@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"strings"
 	"sync"
 )
 
@@ -17,7 +18,7 @@ const (
 	v1CodePath = "/userfunc/user"
 	// The function where the entry point names none.
 	defaultEntry = "Handler"
-	// Bytes of a specialize request; it holds the metadata of one object.
+	// Bytes of a specialize request; it holds the metadata of one object and at most 1 MiB of variables.
 	maxSpecializeBytes = 4 << 20
 )
 
@@ -37,6 +38,20 @@ type Container struct {
 type Load struct {
 	Filepath     string `json:"filepath"`
 	FunctionName string `json:"functionName"`
+	// Environment variables of the function; null is not a text.
+	Env map[string]*string `json:"env"`
+}
+
+// variables gives the function's environment variables as a process takes them.
+func (l *Load) variables() ([]string, error) {
+	variables := make([]string, 0, len(l.Env))
+	for name, value := range l.Env {
+		if value == nil || name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(*value, "\x00") {
+			return nil, fmt.Errorf("env must be names with strings, which %q is not", name)
+		}
+		variables = append(variables, name+"="+*value)
+	}
+	return variables, nil
 }
 
 func (c *Container) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +91,12 @@ func (c *Container) specialize(w http.ResponseWriter, load Load) {
 		text(w, http.StatusBadRequest, twice)
 		return
 	}
-	program, err := c.load(load)
+	variables, err := load.variables()
+	if err != nil {
+		text(w, http.StatusBadRequest, "the specialize request cannot be read: "+err.Error())
+		return
+	}
+	program, err := c.load(load, variables)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		text(w, http.StatusInternalServerError, err.Error())
@@ -102,7 +122,7 @@ func (c *Container) specialize(w http.ResponseWriter, load Load) {
 }
 
 // load makes a running program of the code.
-func (c *Container) load(load Load) (*Program, error) {
+func (c *Container) load(load Load, variables []string) (*Program, error) {
 	entry := load.FunctionName
 	if entry == "" {
 		entry = defaultEntry
@@ -117,7 +137,7 @@ func (c *Container) load(load Load) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(path, entry, c.listener)
+	return start(path, entry, variables, c.listener)
 }
 
 // terminate passes the wish to end on to the program and tells whether there is one.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"time"
@@ -26,39 +25,57 @@ const (
 // ready or why not and whose end means that this process has ended, the reading ends of its standard output and standard
 // error, and where their lines go.
 type Program struct {
-	command *exec.Cmd
+	process *os.Process
 	control *os.File
 	outputs [2]pipe
 }
 
 // start runs an executable and waits until it serves the function that entry names.
-func start(path, entry string, listener Listener) (*Program, error) {
-	listening, err := listener.File()
-	if err != nil {
-		return nil, err
-	}
-	defer listening.Close()
-	program := &Program{command: exec.Command(path)}
+func start(path, entry string, variables []string, listener Listener) (*Program, error) {
+	program := &Program{}
 	theirs, err := program.connect()
 	if err != nil {
 		return nil, fmt.Errorf("the program cannot be started: %w", err)
 	}
 	defer closeAll(theirs)
-	command := program.command
-	command.Env = append(os.Environ(), "FISSION_GO_ENTRY="+entry)
-	command.Stdout, command.Stderr = program.outputs[0].writing, program.outputs[1].writing
-	command.ExtraFiles = []*os.File{listening, theirs[0], program.outputs[0].reading, program.outputs[1].reading, os.Stdout, os.Stderr}
-	if err := command.Start(); err != nil {
+	environment := append(append(os.Environ(), variables...), "FISSION_GO_ENTRY="+entry)
+	if err := program.execute(path, environment, theirs[0], listener); err != nil {
 		program.close()
 		return nil, fmt.Errorf("%s cannot be run: %w", path, err)
 	}
 	closeAll(theirs)
 	if err := program.untilReady(); err != nil {
-		command.Process.Kill()
+		program.process.Kill()
 		program.wait()
 		return nil, err
 	}
 	return program, nil
+}
+
+// execute starts the process. os/exec would make the listening socket a blocking one, for this process as well: its accept
+// would hold up the end of its listening until somebody connects.
+func (p *Program) execute(path string, environment []string, control *os.File, listener Listener) error {
+	nothing, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer nothing.Close()
+	socket, err := listener.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var pid int
+	failed := socket.Control(func(listening uintptr) {
+		pid, err = syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{Env: environment, Files: []uintptr{
+			nothing.Fd(), p.outputs[0].writing.Fd(), p.outputs[1].writing.Fd(), listening, control.Fd(),
+			p.outputs[0].reading.Fd(), p.outputs[1].reading.Fd(), os.Stdout.Fd(), os.Stderr.Fd(),
+		}})
+	})
+	if err := errors.Join(failed, err); err != nil {
+		return err
+	}
+	p.process, err = os.FindProcess(pid)
+	return err
 }
 
 // connect makes the control socket and the output pipes; what it gives back belongs to the program alone.
@@ -110,20 +127,22 @@ func (p *Program) untilReady() error {
 }
 
 func (p *Program) terminate() {
-	p.command.Process.Signal(syscall.SIGTERM)
+	p.process.Signal(syscall.SIGTERM)
 }
 
 // wait gives the program's exit code, 128 and the signal's number for one that was killed, after its last output.
 func (p *Program) wait() int {
-	p.command.Wait()
+	state, err := p.process.Wait()
 	p.outputs[0].rest(os.Stdout)
 	p.outputs[1].rest(os.Stderr)
 	p.close()
-	status, known := p.command.ProcessState.Sys().(syscall.WaitStatus)
-	if known && status.Signaled() {
+	if err != nil {
+		return 1
+	}
+	if status, known := state.Sys().(syscall.WaitStatus); known && status.Signaled() {
 		return 128 + int(status.Signal())
 	}
-	return p.command.ProcessState.ExitCode()
+	return state.ExitCode()
 }
 
 func (p *Program) close() {

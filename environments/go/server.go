@@ -69,7 +69,7 @@ func run() int {
 // Listener is what both kinds of listening socket can do.
 type Listener interface {
 	net.Listener
-	File() (*os.File, error)
+	SyscallConn() (syscall.RawConn, error)
 }
 
 // listen binds the unix socket FISSION_SOCKET if it is set, else TCP on RUNTIME_PORT.

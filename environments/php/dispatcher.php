@@ -27,8 +27,10 @@ final class Dispatcher
     /** @var array<int, int> the connection a process serves */
     private array $busy = [];
     private int $last = 0;
-    /** What workers load: path and entry point, once known. */
+    /** What workers load: path, entry point and variables, once known. */
     private ?array $load = null;
+    /** What came of it so far. */
+    private string $loading = '';
     private bool $ending = false;
 
     private function __construct(private ?Socket $listener, private bool $tcp)
@@ -196,8 +198,11 @@ final class Dispatcher
                 return;
             }
             if ($message[0] === Worker::LOADED) {
-                $this->load = json_decode(substr($message, 1), true);
+                $this->loading .= substr($message, 1);
                 continue;
+            }
+            if ($this->loading !== '') {
+                [$this->load, $this->loading] = [json_decode($this->loading, true), ''];
             }
             $this->back($pid, $message === Worker::KEEP || $message === Worker::LAST_KEEP);
             if ($message === Worker::LAST_KEEP || $message === Worker::LAST_CLOSE) {

@@ -15,7 +15,7 @@ function warmUp(): void
     $body = "POST / HTTP/1.1\r\nHost: warm\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b";
     socket_write($pair[0], $body . $body);
     $worker = new Worker(null);
-    $worker->specialize(__DIR__ . '/warm/user.php', 'user.php::Fission\Warm\handler');
+    $worker->specialize(__DIR__ . '/warm/user.php', 'user.php::Fission\Warm\handler', []);
     $worker->serve($pair[1]);
     gc_collect_cycles();
 }

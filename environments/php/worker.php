@@ -19,8 +19,10 @@ final class Worker
     // The same from a worker that ends now.
     public const LAST_KEEP = 'K';
     public const LAST_CLOSE = 'C';
-    /** Before one of the others: the function was loaded; path and entry point follow as JSON. */
+    /** Before one of the others: the function was loaded; the next part of what `load` takes follows, as JSON. */
     public const LOADED = 'l';
+    /** Bytes of such a part. */
+    private const PART = 32768;
 
     private const UNSPECIALIZED = 'Generic container: no requests supported';
     private const FAILED = 'Internal server error';
@@ -50,7 +52,7 @@ final class Worker
         mt_srand(random_int(0, PHP_INT_MAX));
         if ($load !== null) {
             try {
-                $this->code = Code::load(...$load);
+                $this->load(...$load);
             } catch (\Throwable $error) {
                 $this->broken = $error;
             }
@@ -112,13 +114,16 @@ final class Worker
         } elseif ($post && $path === '/v2/specialize') {
             $load = json_decode((string) $request->getBody(), true);
             $entry = $load['functionName'] ?? '';
+            $env = $load['env'] ?? [];
             if (!is_array($load) || !is_string($load['filepath'] ?? null) || !is_string($entry)) {
                 $this->refuse(400, 'the specialize request cannot be read: it must be JSON with filepath and functionName');
+            } elseif (!is_array($env) || array_filter($env, 'is_string') !== $env) {
+                $this->refuse(400, 'the specialize request cannot be read: env must be names with strings');
             } else {
-                $this->specialize($load['filepath'], $entry);
+                $this->specialize($load['filepath'], $entry, $env);
             }
         } elseif ($post && $path === '/specialize') {
-            $this->specialize(self::V1_PATH, '');
+            $this->specialize(self::V1_PATH, '', []);
         } elseif ($this->broken !== null) {
             fwrite(STDERR, Code::explain($this->broken) . "\n");
             $this->reusable = false;
@@ -130,7 +135,17 @@ final class Worker
         }
     }
 
-    public function specialize(string $path, string $entry): void
+    /** Sets the function's own variables and loads its code. */
+    private function load(string $path, string $entry, array $env): void
+    {
+        foreach ($env as $name => $value) {
+            putenv("$name=$value");
+            $_ENV[$name] = $value;
+        }
+        $this->code = Code::load($path, $entry);
+    }
+
+    public function specialize(string $path, string $entry, array $env): void
     {
         if ($this->code !== null || $this->broken !== null) {
             $this->refuse(400, 'Not a generic container');
@@ -138,7 +153,7 @@ final class Worker
         }
         $this->loading = true;
         try {
-            $this->code = Code::load($path, $entry);
+            $this->load($path, $entry, $env);
         } catch (\Throwable $error) {
             $this->failedToLoad(Code::explain($error));
             return;
@@ -146,8 +161,9 @@ final class Worker
             $this->loading = false;
         }
         if ($this->control !== null) {
-            $message = self::LOADED . json_encode([$path, $entry]);
-            socket_send($this->control, $message, strlen($message), 0);
+            foreach (str_split(json_encode([$path, $entry, $env]), self::PART) as $part) {
+                socket_send($this->control, self::LOADED . $part, strlen($part) + 1, 0);
+            }
         }
         $this->refuse(201, '');
     }
