@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import threading
-import time
 
 import fission_load as loading
 import fission_logs as logs
@@ -69,7 +68,7 @@ class Service:
                 try:
                     load = json.load(environ["wsgi.input"])
                     filepath, name = load["filepath"], load.get("functionName") or ""
-                    set_variables(load.get("env") or {})
+                    loading.set_variables(load.get("env") or {})
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     return _text(start_response, "400 Bad Request", f"the specialize request cannot be read: {error!r}")
             try:
@@ -81,15 +80,6 @@ class Service:
                 print(why, file=sys.stderr)
                 return _text(start_response, "500 Internal Server Error", why)
             return _text(start_response, "200 OK", "")
-
-
-def set_variables(variables):
-    """The function's own environment variables, before any of its code runs."""
-    if not all(isinstance(value, str) for value in variables.values()):
-        raise TypeError("env must be names with strings")
-    os.environ.update(variables)
-    if "TZ" in variables:
-        time.tzset()
 
 
 def _text(start_response, status, body):

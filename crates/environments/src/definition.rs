@@ -1,6 +1,7 @@
 //! What an environment folder declares in its `environment.toml`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use include_dir::Dir;
 use serde::Deserialize;
@@ -27,6 +28,9 @@ pub struct Definition {
     /// Files of the folder that its server needs, relative to it.
     #[serde(default)]
     pub files: Vec<String>,
+    /// Files of other environments' folders that its server needs too (`python/load.py`); they come to lie beside its own.
+    #[serde(default)]
+    pub shared: Vec<String>,
     /// Programs the host must have.
     #[serde(default)]
     pub requires: Vec<Requirement>,
@@ -35,9 +39,9 @@ pub struct Definition {
     pub prepare: Vec<Preparation>,
     /// How a server is started.
     pub start: Start,
-    /// The content of [`Self::files`], in that order.
+    /// Path and content of [`Self::files`], then of [`Self::shared`].
     #[serde(skip)]
-    pub(crate) contents: Vec<&'static [u8]>,
+    pub(crate) contents: Vec<(String, &'static [u8])>,
     /// The text this was read from; part of the hash of a prepared folder.
     #[serde(skip)]
     pub(crate) source: &'static str,
@@ -53,11 +57,27 @@ pub struct Requirement {
     pub programs: Vec<String>,
     /// Oldest version accepted: `18.0`.
     pub minimum: String,
-    /// Arguments that make it print its version, or one line of JSON with `version`, `executable` (the real one behind
-    /// a version switcher's shim) and `folders` (what it needs to see to run).
+    /// Arguments that make it print its version (letters before it do not count) and below it, one a line, the folders
+    /// it needs to see to run; or one line of JSON with `version`, `executable` (the real one behind a version
+    /// switcher's shim) and `folders`.
     pub probe: Vec<String>,
     /// What to do when it is missing or too old.
     pub install: String,
+    /// The folder of the real executable belongs to it: shown wherever it is.
+    #[serde(default)]
+    pub with_folder: bool,
+    /// What takes its place on a host without it.
+    pub substitute: Option<Substitute>,
+}
+
+/// A program that the preparation itself installs on a host without it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Substitute {
+    /// The program that installs it, looked for on the search path; `{name}` in commands stands for its path.
+    pub needs: String,
+    /// Where it will be: `{home}/node_modules/...`.
+    pub path: String,
 }
 
 /// One step of a preparation.
@@ -68,6 +88,8 @@ pub struct Preparation {
     pub step: String,
     /// Ways to do it, best first.
     pub ways: Vec<Way>,
+    /// Done only where this tool is missing and has a [`Substitute`].
+    pub only_without: Option<String>,
 }
 
 /// One way to do a step.
@@ -107,7 +129,7 @@ pub enum DefinitionError {
         why: String,
     },
     /// It names a file that is not there.
-    #[error("environments/{environment}/environment.toml of this build lists {file}, which is not in the folder")]
+    #[error("environments/{environment}/environment.toml of this build lists {file}, which is not there")]
     MissingFile {
         /// Its folder.
         environment: String,
@@ -117,7 +139,7 @@ pub enum DefinitionError {
 }
 
 impl Definition {
-    pub(crate) fn read(folder: &Dir<'static>) -> Result<Self, DefinitionError> {
+    pub(crate) fn read(all: &Dir<'static>, folder: &Dir<'static>) -> Result<Self, DefinitionError> {
         let name = folder.path().to_string_lossy().into_owned();
         let unreadable = |why: String| DefinitionError::Unreadable { environment: name.clone(), why };
         let source = folder
@@ -125,11 +147,16 @@ impl Definition {
             .and_then(|file| file.contents_utf8())
             .ok_or_else(|| unreadable("is not there or not UTF-8".to_owned()))?;
         let mut definition: Definition = toml::from_str(source).map_err(|error| unreadable(error.to_string()))?;
-        for file in &definition.files {
-            let content = folder
-                .get_file(folder.path().join(file))
-                .ok_or_else(|| DefinitionError::MissingFile { environment: name.clone(), file: file.clone() })?;
-            definition.contents.push(content.contents());
+        let own = definition.files.iter().map(|file| (file.clone(), folder.path().join(file)));
+        let shared = definition.shared.iter().map(|file| {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            (name.to_owned(), PathBuf::from(file))
+        });
+        for (file, path) in own.chain(shared) {
+            let Some(content) = all.get_file(path) else {
+                return Err(DefinitionError::MissingFile { environment: name, file });
+            };
+            definition.contents.push((file, content.contents()));
         }
         definition.name = name;
         definition.source = source;

@@ -15,7 +15,7 @@ use crate::prepare::PrepareError;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Folders every sandbox shows by itself; what lies in them need not be listed.
-const SYSTEM_FOLDERS: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc"];
+const SYSTEM_FOLDERS: [&str; 5] = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
 
 /// A program of the host that satisfies a requirement.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Tool {
     pub version: String,
     /// What it needs to see to run, system folders left out.
     pub folders: Vec<PathBuf>,
+    /// The host has none; the preparation installs it.
+    pub substituted: bool,
 }
 
 /// What a probe prints when it prints JSON.
@@ -43,9 +45,26 @@ struct Probe {
 pub(crate) async fn find_all(definition: &Definition, search_path: &OsStr) -> Result<Vec<Tool>, PrepareError> {
     let mut tools = Vec::with_capacity(definition.requires.len());
     for requirement in &definition.requires {
-        tools.push(find(&definition.name, requirement, search_path).await?);
+        match find(&definition.name, requirement, search_path).await {
+            Err(missing) => tools.extend(substitute(requirement, search_path).ok_or(missing)?),
+            Ok(tool) => tools.push(tool),
+        }
     }
     Ok(tools)
+}
+
+/// What takes a tool's place, and the program that installs it, if the host has that one.
+fn substitute(requirement: &Requirement, search_path: &OsStr) -> Option<[Tool; 2]> {
+    let substitute = requirement.substitute.as_ref()?;
+    let installer = candidates(std::slice::from_ref(&substitute.needs), search_path).into_iter().next()?;
+    let tool = |name: &str, path: PathBuf, substituted: bool| Tool {
+        name: name.to_owned(),
+        path,
+        version: String::new(),
+        folders: Vec::new(),
+        substituted,
+    };
+    Some([tool(&requirement.tool, PathBuf::from(&substitute.path), true), tool(&substitute.needs, installer, false)])
 }
 
 /// The first program on the search path that is new enough.
@@ -91,22 +110,30 @@ async fn probe(path: &Path, requirement: &Requirement, search_path: &OsStr) -> R
         Err(_) => return Err(format!("did not answer within {} s", PROBE_TIMEOUT.as_secs())),
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.next().unwrap_or_default();
     if !output.status.success() || line.is_empty() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         let last = complaint.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output").to_owned();
         return Err(format!("does not work: {last}"));
     }
     let probe = serde_json::from_str(line).unwrap_or_else(|_| Probe {
-        version: line.trim_start_matches('v').to_owned(),
+        version: line.trim_start_matches(|letter: char| !letter.is_ascii_digit()).to_owned(),
         executable: None,
-        folders: Vec::new(),
+        folders: lines.map(PathBuf::from).collect(),
     });
+    let path = probe.executable.unwrap_or_else(|| path.to_owned());
+    let mut folders = probe.folders;
+    if requirement.with_folder {
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        folders.extend(real.parent().map(Path::to_owned));
+    }
     Ok(Tool {
         name: requirement.tool.clone(),
-        path: probe.executable.unwrap_or_else(|| path.to_owned()),
+        path,
         version: probe.version,
-        folders: without_system_folders(probe.folders),
+        folders: without_system_folders(folders),
+        substituted: false,
     })
 }
 

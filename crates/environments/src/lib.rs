@@ -84,7 +84,7 @@ impl Environments {
         let mut definitions = FOLDERS
             .dirs()
             .filter(|folder| folder.get_file(folder.path().join(definition::FILE)).is_some())
-            .map(Definition::read)
+            .map(|folder| Definition::read(&FOLDERS, folder))
             .collect::<Result<Vec<_>, _>>()?;
         definitions.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self { definitions, options })

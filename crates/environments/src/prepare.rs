@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
-use crate::definition::{Definition, Way};
+use crate::definition::{Definition, Preparation, Way};
 use crate::host::{self, Tool};
 use crate::progress::{Progress, Step};
 use crate::{Options, Runtime};
@@ -148,11 +148,12 @@ impl Work<'_> {
             self.remove(leftover)?;
             self.cache("made", leftover, std::fs::create_dir_all(leftover))?;
         }
-        let of = self.definition.prepare.len() + 1;
+        let steps: Vec<&Preparation> = self.definition.prepare.iter().filter(|step| self.is_needed(step)).collect();
+        let of = steps.len() + 1;
         let environment = self.definition.name.as_str();
         self.progress.step(Step { environment, number: 1, of, what: "Writing the server" });
         self.write_files(&building)?;
-        for (index, preparation) in self.definition.prepare.iter().enumerate() {
+        for (index, preparation) in steps.into_iter().enumerate() {
             self.progress.step(Step { environment, number: index + 2, of, what: &preparation.step });
             self.one_of(&preparation.ways, &building, &scratch).await?;
         }
@@ -162,8 +163,13 @@ impl Work<'_> {
         Ok(())
     }
 
+    fn is_needed(&self, step: &Preparation) -> bool {
+        let Some(missing) = &step.only_without else { return true };
+        self.tools.iter().any(|tool| tool.name == *missing && tool.substituted)
+    }
+
     fn write_files(&self, folder: &Path) -> Result<(), PrepareError> {
-        for (file, content) in self.definition.files.iter().zip(&self.definition.contents) {
+        for (file, content) in &self.definition.contents {
             let path = folder.join(file);
             if let Some(parent) = path.parent() {
                 self.cache("made", parent, std::fs::create_dir_all(parent))?;
@@ -249,7 +255,8 @@ fn last_lines(output: &str) -> String {
 fn fill(word: &str, options: &Options, tools: &[Tool], home: &Path, scratch: &Path) -> String {
     let mut filled = word.to_owned();
     let fixed = [("home", home), ("scratch", scratch), ("fission", options.fission.as_path())];
-    for (name, path) in fixed.into_iter().chain(tools.iter().map(|tool| (tool.name.as_str(), tool.path.as_path()))) {
+    // Tools first: the path of a substitute begins with `{home}`.
+    for (name, path) in tools.iter().map(|tool| (tool.name.as_str(), tool.path.as_path())).chain(fixed) {
         filled = filled.replace(&format!("{{{name}}}"), &path.to_string_lossy());
     }
     filled
@@ -258,7 +265,7 @@ fn fill(word: &str, options: &Options, tools: &[Tool], home: &Path, scratch: &Pa
 /// Of everything a prepared folder is made from.
 fn hash(definition: &Definition, tools: &[Tool]) -> String {
     let mut parts: Vec<&[u8]> = vec![definition.source.as_bytes()];
-    for (file, content) in definition.files.iter().zip(&definition.contents) {
+    for (file, content) in &definition.contents {
         parts.extend([file.as_bytes(), content]);
     }
     let hosts: Vec<String> = tools.iter().map(|tool| format!("{} {}", tool.path.display(), tool.version)).collect();
@@ -277,7 +284,7 @@ fn runtime(definition: &Definition, options: &Options, tools: &[Tool], home: Pat
     let start = &definition.start;
     let argv: Vec<String> = start.argv.iter().map(filled).collect();
     let mut read_only = Vec::new();
-    if !definition.files.is_empty() {
+    if !definition.contents.is_empty() {
         read_only.push(home.clone());
     }
     read_only.extend(tools.iter().flat_map(|tool| tool.folders.clone()));

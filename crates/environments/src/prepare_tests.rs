@@ -64,7 +64,7 @@ fn definition(source: &'static str, server: &'static [u8]) -> Definition {
     let mut definition: Definition = toml::from_str(source).unwrap();
     definition.name = "made-up".to_owned();
     definition.source = source;
-    definition.contents = vec![server];
+    definition.contents = vec![("server".to_owned(), server)];
     definition
 }
 

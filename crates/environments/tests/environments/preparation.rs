@@ -2,7 +2,7 @@
 
 use fission_environments::{Environments, Listen, Options, PrepareError};
 
-use crate::world::{LANGUAGES, NODEJS, PYTHON, catalog, runtime};
+use crate::world::{GO, LANGUAGES, NODEJS, PHP, PYTHON, catalog, runtime};
 
 #[tokio::test]
 async fn a_prepared_environment_starts_by_absolute_paths_and_names_what_it_reads() {
@@ -26,7 +26,7 @@ async fn preparing_again_gives_the_same_and_tells_nothing() {
 
 #[tokio::test]
 async fn a_host_without_the_language_is_told_what_to_install() {
-    for (language, program) in [(NODEJS, "node 18.19"), (PYTHON, "python3 3.9")] {
+    for (language, program) in [(NODEJS, "node 18.19"), (PYTHON, "python3 3.9"), (GO, "go 1.21"), (PHP, "php 8.1")] {
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
             cache_dir: folder.path().join("cache"),

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::world::{BINARY, NODEJS, PYTHON, Server};
+use crate::world::{LANGUAGES, Server};
 
 #[tokio::test]
 async fn variables_that_come_with_the_code_are_there_before_it_is_loaded_and_are_not_logged() {
-    for language in [NODEJS, PYTHON, BINARY] {
+    for language in LANGUAGES {
         let start = [("GREETING", "of the environment"), ("FROM_START", "kept")];
         let server = Server::start_with(language, &start).await;
         let env = json!({ "GREETING": "Gr\u{fc}\u{df}e =x", "OTHER": "geheim" });
@@ -19,7 +19,7 @@ async fn variables_that_come_with_the_code_are_there_before_it_is_loaded_and_are
 
 #[tokio::test]
 async fn variables_that_are_not_text_are_refused() {
-    for language in [NODEJS, PYTHON, BINARY] {
+    for language in LANGUAGES {
         let server = Server::start(language).await;
         for env in [json!({ "A": 1 }), json!({ "A": null }), json!("A=1"), json!([["A", "b"]])] {
             let answer = server.specialize_with(&language.function("empty"), "", env.clone()).await;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fission_environments::{Environments, LogProgress, Options, Runtime};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -30,9 +30,14 @@ pub(crate) struct Language {
 pub(crate) const NODEJS: Language = Language { name: "nodejs", image: "fission/node-env", extension: "js" };
 pub(crate) const PYTHON: Language = Language { name: "python", image: "fission/python-env", extension: "py" };
 pub(crate) const BINARY: Language = Language { name: "binary", image: "fission/binary-env", extension: "sh" };
+pub(crate) const GO: Language = Language { name: "go", image: "fission/go-env", extension: "go" };
+pub(crate) const FASTAPI: Language =
+    Language { name: "python-fastapi", image: "fission/python-fastapi-env", extension: "py" };
+pub(crate) const DOTNET: Language = Language { name: "dotnet", image: "fission/dotnet20-env", extension: "cs" };
+pub(crate) const PHP: Language = Language { name: "php", image: "fission/php-env", extension: "php" };
 
 /// The table every behaviour all environments share is driven through.
-pub(crate) const LANGUAGES: [Language; 3] = [NODEJS, PYTHON, BINARY];
+pub(crate) const LANGUAGES: [Language; 7] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, BINARY];
 
 impl Language {
     /// A function every language has, by its name without extension.
@@ -166,7 +171,11 @@ impl Server {
         let stream = TokioIo::new(self.connect().await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         tokio::spawn(connection);
-        let request = head.body(Full::new(body.into())).unwrap();
+        let mut request = head.body(Full::new(body.into())).unwrap();
+        // As clients should (RFC 9110, 8.6); the HTTP server of .NET before 5 refuses such a request with 411.
+        if request.body().is_end_stream() && matches!(*request.method(), Method::POST | Method::PUT) {
+            request.headers_mut().insert(http::header::CONTENT_LENGTH, 0.into());
+        }
         sender
             .send_request(request)
             .await
@@ -192,6 +201,11 @@ impl Server {
     pub(crate) fn terminate(&self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    /// Kills it.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Waits for its end and gives its exit code.

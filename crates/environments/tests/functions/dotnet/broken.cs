@@ -1,0 +1,3 @@
+public class FissionFunction {
+    int broken = = 2;
+}

@@ -1,0 +1,14 @@
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+using Fission.DotNetCore.Api;
+
+public class FissionFunction
+{
+    public string Execute(FissionContext context)
+    {
+        Console.WriteLine("one\ntwo");
+        Console.Error.WriteLine("three");
+        return "printed";
+    }
+}

@@ -1,0 +1,9 @@
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+using Fission.DotNetCore.Api;
+
+public class FissionFunction
+{
+    public string Execute(FissionContext context) => "Grüße, 世界 🌍";
+}

@@ -1,0 +1,5 @@
+from fastapi import Response
+
+
+def main(request):
+    return Response()

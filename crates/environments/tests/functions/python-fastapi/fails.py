@@ -1,0 +1,2 @@
+def main(request):
+    raise ValueError("the reason")

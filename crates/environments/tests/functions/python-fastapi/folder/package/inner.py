@@ -1,0 +1,5 @@
+from fastapi import Response
+
+
+def deep(request):
+    return Response("deep")

@@ -1,0 +1,2 @@
+async def main(request):
+    return len(await request.body())
