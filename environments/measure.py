@@ -39,6 +39,13 @@ def servers(options):
     executable = subprocess.check_output(["python3", "-c", "import sys; print(sys.executable)"], text=True).strip()
     yield "nodejs", [shutil.which("node"), node / "server.mjs"], {"NODE_PATH": str(node / "node_modules")}, "nodejs/hello.js"
     yield "python", [executable, "-S", "-s", python / "server.py"], {}, "python/hello.py"
+    go, php = newest(options.prepared, "go"), newest(options.prepared, "php")
+    program = options.prepared / "measured-go-program"
+    subprocess.check_call([go / "server", "build", EXAMPLES / "go/hello.go", program])
+    yield "go, built", [go / "server"], {}, program
+    yield "go, source", [go / "server"], {}, "go/hello.go"
+    settings = "disable_functions=error_log display_errors=0 log_errors=0 opcache.enable_cli=1 opcache.memory_consumption=32"
+    yield "php", [shutil.which("php"), *[f"-d{s}" for s in settings.split()], php / "server.php"], {}, "php/hello.php"
     yield "binary", [options.binary], {}, "binary/hello.sh"
 
 
@@ -73,6 +80,8 @@ async def once(command, variables, function, load):
         body = json.dumps({"filepath": str(EXAMPLES / function), "functionName": ""}).encode()
         status, result["specialize"] = await ask(connection, "POST", "/v2/specialize", body)
         assert status < 300, status
+        # As the platform does: a server may hand its socket over to another process.
+        connection = await asyncio.open_unix_connection(socket)
         for name in ("first", "second"):
             status, result[name] = await ask(connection, "GET", "/")
             assert status == 200, status
