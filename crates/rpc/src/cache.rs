@@ -99,10 +99,10 @@ where
             match event {
                 Ok(watcher::Event::Init) => listing.clear(),
                 Ok(watcher::Event::InitApply(object)) => {
-                    listing.insert(ObjectKey::of(&object), Arc::new(object));
+                    listing.insert(ObjectKey::of(&object), Arc::new(lean(object)));
                 }
                 Ok(watcher::Event::InitDone) => self.replace_all(std::mem::take(&mut listing)),
-                Ok(watcher::Event::Apply(object)) => self.apply(object),
+                Ok(watcher::Event::Apply(object)) => self.apply(lean(object)),
                 Ok(watcher::Event::Delete(object)) => self.delete(&ObjectKey::of(&object)),
                 Err(error) => tracing::warn!(kind = %std::any::type_name::<K>(), %error, "watch broke; retrying"),
             }
@@ -170,6 +170,12 @@ where
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Arc<K>>> {
         self.shared.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Drops who owns which field: no component asks, and it is the largest part of most objects.
+fn lean<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
 }
 
 /// The changes of a cache, in order.
