@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -152,9 +154,35 @@ func mainSource(module string, names []string) []byte {
 	return text.Bytes()
 }
 
+// cache gives a build cache that can be written: the prepared one or, where that is read-only, links to all it holds.
+func (c *Compilation) cache(prepared string) (string, error) {
+	const write = 2
+	if syscall.Access(prepared, write) == nil {
+		return prepared, nil
+	}
+	own := filepath.Join(c.work, "cache")
+	return own, filepath.WalkDir(prepared, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(own, strings.TrimPrefix(path, prepared))
+		if entry.IsDir() {
+			return os.Mkdir(at, 0o700)
+		}
+		if entry.Name() == "trim.txt" {
+			return nil
+		}
+		return os.Symlink(path, at)
+	})
+}
+
 // run calls the compiler. What it says becomes the error, with file and line.
 func (c *Compilation) run(home, target string, arguments []string) error {
 	overlay, err := json.Marshal(map[string]any{"Replace": c.overlay})
+	if err != nil {
+		return err
+	}
+	cache, err := c.cache(filepath.Join(home, "cache"))
 	if err != nil {
 		return err
 	}
@@ -168,7 +196,7 @@ func (c *Compilation) run(home, target string, arguments []string) error {
 	command := exec.CommandContext(deadline, filepath.Join(runtime.GOROOT(), "bin", "go"), append(arguments, ".")...)
 	command.Dir = c.folder
 	command.Env = append(os.Environ(),
-		"GOCACHE="+filepath.Join(home, "cache"), "GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOENV=off", "GOFLAGS=", "GOWORK=off",
+		"GOCACHE="+cache, "GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOENV=off", "GOFLAGS=", "GOWORK=off",
 		"GO111MODULE=on")
 	// What it started must not keep its output open after the time is up.
 	command.WaitDelay = time.Second

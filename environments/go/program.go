@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"time"
@@ -38,7 +39,10 @@ func start(path, entry string, variables []string, listener Listener) (*Program,
 		return nil, fmt.Errorf("the program cannot be started: %w", err)
 	}
 	defer closeAll(theirs)
-	environment := append(append(os.Environ(), variables...), "FISSION_GO_ENTRY="+entry)
+	// A variable that is there twice would keep its first value.
+	theirVariables := exec.Command(path)
+	theirVariables.Env = append(append(os.Environ(), variables...), "FISSION_GO_ENTRY="+entry)
+	environment := theirVariables.Environ()
 	if err := program.execute(path, environment, theirs[0], listener); err != nil {
 		program.close()
 		return nil, fmt.Errorf("%s cannot be run: %w", path, err)

@@ -43,6 +43,12 @@ final class Output
         }
     }
 
+    /** Writes to standard error, also after an error that ends the process: filters are not called then. */
+    public static function error(string $text): void
+    {
+        file_put_contents('php://stderr', self::lines('err', "$text\n"));
+    }
+
     /** Begins to send what `echo` prints to standard output. */
     public static function catchEcho(): void
     {

@@ -125,7 +125,7 @@ final class Worker
         } elseif ($post && $path === '/specialize') {
             $this->specialize(self::V1_PATH, '', []);
         } elseif ($this->broken !== null) {
-            fwrite(STDERR, Code::explain($this->broken) . "\n");
+            Output::error(Code::explain($this->broken));
             $this->reusable = false;
             $this->refuse(500, self::FAILED);
         } elseif ($this->code === null) {
@@ -172,7 +172,7 @@ final class Worker
     {
         // What was loaded of it must not meet the next try.
         $this->reusable = false;
-        fwrite(STDERR, "$why\n");
+        Output::error($why);
         $this->refuse(500, $why);
     }
 
@@ -218,7 +218,7 @@ final class Worker
 
     private function failed(string $why): void
     {
-        fwrite(STDERR, "$why\n");
+        Output::error($why);
         if ($this->connection->answering) {
             // A part must not be taken for the whole.
             $this->connection->keep = false;
