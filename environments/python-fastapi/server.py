@@ -39,7 +39,7 @@ async def serve(uvicorn, application):
         host="0.0.0.0",
         port=int(os.environ.get("RUNTIME_PORT") or 8888),
         http="httptools",
-        ws="websockets",
+        ws="websockets-sansio",
         lifespan="off",
         interface="asgi3",
         log_config=None,

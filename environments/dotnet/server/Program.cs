@@ -92,8 +92,9 @@ namespace Fission.Server
             limits.MaxRequestHeaderCount = MaxHeaders;
             limits.MaxRequestLineSize = MaxRequestLineBytes;
             limits.MaxRequestBufferSize = MaxHeaderBytes + MaxRequestLineBytes;
-            // Slow clients are the platform's to judge.
-            limits.MinRequestBodyDataRate = null;
+            // Slow clients are the platform's to judge. Without any rate Kestrel 3.1 never tells a client to go on that asks
+            // first (`Expect: 100-continue`).
+            limits.MinRequestBodyDataRate = new MinDataRate(double.Epsilon, Never);
             limits.MinResponseDataRate = null;
             // Idle connections are closed by the one who opened them: no request can meet a closing connection.
             limits.KeepAliveTimeout = Never;
