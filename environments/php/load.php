@@ -88,7 +88,13 @@ final class Code
         $names = [];
         $depth = 0;
         $previous = null;
-        foreach (\PhpToken::tokenize((string) file_get_contents($file), TOKEN_PARSE) as $token) {
+        try {
+            $tokens = \PhpToken::tokenize((string) file_get_contents($file), TOKEN_PARSE);
+        } catch (\ParseError $error) {
+            // It was given text, so it knows the line but not the file.
+            throw new LoadError("PHP Parse error: {$error->getMessage()} in $file:{$error->getLine()}");
+        }
+        foreach ($tokens as $token) {
             if ($token->isIgnorable() || $token->text === '&') {
                 continue;
             }

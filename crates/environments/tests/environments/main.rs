@@ -317,7 +317,7 @@ async fn an_entry_point_that_is_not_there_is_refused_with_what_there_is() {
         (GO, "Number", "cannot serve requests"),
         (PHP, "nothere.php::fn", "main.php"),
         (PHP, "main.php::nothere", "hello"),
-        (PHP, "../php/echo.php::handler", "outside"),
+        (PHP, "../echo.php::handler", "outside"),
         (BINARY, "nothere", "hello"),
         (BINARY, "../echo.sh", "hello"),
         (BINARY, "", "hello"),
