@@ -102,7 +102,7 @@ pub(crate) fn prepare_request(headers: &mut HeaderMap, told: &Told<'_>, keep_upg
     append_forwarded_for(headers, told.peer);
     if !headers.contains_key(FORWARDED_HOST) && !headers.contains_key(FORWARDED) && !told.host.is_empty() {
         let quote = if told.host.starts_with('[') { "\"" } else { "" };
-        if let Ok(forwarded) = HeaderValue::from_str(&format!("host={quote}{}{quote};", told.host)) {
+        if let Ok(forwarded) = HeaderValue::try_from(["host=", quote, told.host, quote, ";"].concat()) {
             headers.insert(FORWARDED, forwarded);
         }
         if let Ok(host) = HeaderValue::from_str(told.host) {
