@@ -1,7 +1,7 @@
 //! A backend whose instances do what a test says, and which remembers what it was asked.
 //!
 //! By default instances have an address and nothing behind it, so that tests can run on paused time. With
-//! [`ScriptedBackend::serving`] each is a small HTTP server on a unix socket, see [`crate::server`].
+//! [`ScriptedBackend::serving`] each is a small HTTP server on a unix socket, see `server`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
