@@ -11,7 +11,7 @@
 //! `function/create` for a typical verb.
 //!
 //! Invariants: nothing but the answer is on standard output when `-o json|yaml|name` is given; a command that fails
-//! leaves nothing half-done behind and exits with 1; variables are read in [`env`] only.
+//! leaves nothing half-done behind and exits with 1; variables are read in [`mod@env`] only.
 
 mod archive;
 mod args;
