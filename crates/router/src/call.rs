@@ -85,6 +85,7 @@ pub(crate) async fn call(
     for (name, value) in &outgoing.variables {
         headers::insert_variable(request.headers_mut(), name, value);
     }
+    headers::say_empty(&mut request);
     *request.version_mut() = Version::HTTP_11;
     let call = Call { router, backend, upgrade, tunnels: caller.tunnels };
     match call.run(request, timing).await {

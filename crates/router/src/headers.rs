@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use fission_api::labels::header;
 use fission_rpc::signing;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, EXPECT, FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::functions::Backend;
 use crate::timing::Timing;
@@ -121,6 +121,15 @@ pub(crate) fn insert_variable(headers: &mut HeaderMap, name: &str, value: &str) 
     let name = format!("{}{}", header::PARAMS_PREFIX, name.to_ascii_lowercase());
     let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) else { return };
     headers.insert(name, value);
+}
+
+/// Says that there is no body where the method would have one: a server may refuse what is not said (RFC 9110, 8.6;
+/// Kestrel answers 411).
+pub(crate) fn say_empty<B: http_body::Body>(request: &mut Request<B>) {
+    let expected = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    if expected && request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
 }
 
 fn append_forwarded_for(headers: &mut HeaderMap, peer: &Peer) {

@@ -100,3 +100,18 @@ proptest! {
 fn insert_raw(headers: &mut HeaderMap, name: &str) {
     headers.insert(HeaderName::try_from(name).unwrap(), HeaderValue::from_static("1"));
 }
+
+#[test]
+fn an_empty_body_is_said_only_where_one_is_expected() {
+    let length = |method: Method, body: &'static str| {
+        let mut request = Request::new(http_body_util::Full::new(bytes::Bytes::from(body)));
+        *request.method_mut() = method;
+        say_empty(&mut request);
+        request.headers().get(CONTENT_LENGTH).cloned()
+    };
+    for method in [Method::POST, Method::PUT, Method::PATCH] {
+        assert_eq!(length(method.clone(), "").unwrap(), "0");
+        assert_eq!(length(method, "x"), None);
+    }
+    assert_eq!(length(Method::GET, ""), None);
+}
