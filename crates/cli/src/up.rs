@@ -12,6 +12,7 @@ use clap::Args;
   fission up --data /srv/fission --listen-router 0.0.0.0:80
   fission up --ephemeral --listen-api 127.0.0.1:0 --listen-router 127.0.0.1:0
   fission up --prepare nodejs,python
+  fission up --environments ./my-environments
 
 VARIABLES:
   FISSION_LOG                what the platform itself logs: info, debug, fission_router=trace, ...
@@ -38,4 +39,19 @@ pub struct UpArgs {
     /// Memory an instance may use when its environment sets no limit, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub memory_limit: u64,
+    /// Folder with more environments, or of one; an image they name is theirs. May be repeated
+    #[arg(long, value_name = "DIR")]
+    pub environments: Vec<PathBuf>,
+    /// Builds of packages at once; more wait
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub builds: usize,
+    /// Longest time of one build, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub build_timeout: u64,
+    /// Memory one build may use when its environment sets no limit, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub build_memory: u64,
+    /// Disk space one build may use, its cache included, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 8192)]
+    pub build_disk: u64,
 }

@@ -1,7 +1,8 @@
 //! What an environment folder declares in its `environment.toml`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use include_dir::Dir;
 use serde::Deserialize;
@@ -39,13 +40,18 @@ pub struct Definition {
     pub prepare: Vec<Preparation>,
     /// How a server is started.
     pub start: Start,
+    /// How source is built; absent where there is nothing to build.
+    pub build: Option<Build>,
     /// Path and content of [`Self::files`], then of [`Self::shared`].
     #[serde(skip)]
-    pub(crate) contents: Vec<(String, &'static [u8])>,
+    pub(crate) contents: Vec<(String, Content)>,
     /// The text this was read from; part of the hash of a prepared folder.
     #[serde(skip)]
-    pub(crate) source: &'static str,
+    pub(crate) source: String,
 }
+
+/// A file of a folder: embedded, or read from a folder of the operator's.
+pub(crate) type Content = Cow<'static, [u8]>;
 
 /// A program the host must have.
 #[derive(Clone, Debug, Deserialize)]
@@ -117,11 +123,39 @@ pub struct Start {
     pub listen: Listen,
 }
 
-/// A folder of `environments/` is not as it must be. A fault of this build, not of the user.
+/// How the source of a package is built.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// Repository names of builder images it answers to, without registry, organisation and tag: `node-builder`.
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// What the build command `build` stands for: program and arguments; the placeholders of [`Start::argv`].
+    pub argv: Vec<String>,
+    /// Environment variables; the same placeholders.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Variables of the platform's own process that builds get when they are set: settings of package managers.
+    #[serde(default)]
+    pub inherit: Vec<String>,
+    /// Programs a build may use where the host has them.
+    #[serde(default)]
+    pub programs: Vec<String>,
+}
+
+/// An environment's folder is not as it must be. The path is that of the folder.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
+    /// A folder of environments cannot be read.
+    #[error("the folder of environments {folder} cannot be read: {why}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Its `environment.toml` cannot be read.
-    #[error("environments/{environment}/environment.toml of this build: {why}")]
+    #[error("{environment}/environment.toml: {why}")]
     Unreadable {
         /// Its folder.
         environment: String,
@@ -129,7 +163,7 @@ pub enum DefinitionError {
         why: String,
     },
     /// It names a file that is not there.
-    #[error("environments/{environment}/environment.toml of this build lists {file}, which is not there")]
+    #[error("{environment}/environment.toml lists {file}, which is not there")]
     MissingFile {
         /// Its folder.
         environment: String,
@@ -139,28 +173,60 @@ pub enum DefinitionError {
 }
 
 impl Definition {
-    pub(crate) fn read(all: &Dir<'static>, folder: &Dir<'static>) -> Result<Self, DefinitionError> {
+    /// One of those that are part of this binary.
+    pub(crate) fn embedded(all: &Dir<'static>, folder: &Dir<'static>) -> Result<Self, DefinitionError> {
         let name = folder.path().to_string_lossy().into_owned();
-        let unreadable = |why: String| DefinitionError::Unreadable { environment: name.clone(), why };
-        let source = folder
-            .get_file(folder.path().join(FILE))
-            .and_then(|file| file.contents_utf8())
-            .ok_or_else(|| unreadable("is not there or not UTF-8".to_owned()))?;
-        let mut definition: Definition = toml::from_str(source).map_err(|error| unreadable(error.to_string()))?;
-        let own = definition.files.iter().map(|file| (file.clone(), folder.path().join(file)));
-        let shared = definition.shared.iter().map(|file| {
-            let name = file.rsplit('/').next().unwrap_or(file);
-            (name.to_owned(), PathBuf::from(file))
+        Self::read(&name, &format!("environments/{name}"), &|path| {
+            Ok(all.get_file(path).map(|file| Cow::Borrowed(file.contents())))
+        })
+    }
+
+    /// One of the operator's: a folder beside others, which may share files of those and of the embedded ones.
+    pub(crate) fn of_folder(folder: &Path, embedded: &Dir<'static>) -> Result<Self, DefinitionError> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let all = folder.parent().unwrap_or(Path::new("."));
+        Self::read(&name, &folder.to_string_lossy(), &|path| match std::fs::read(all.join(path)) {
+            Ok(content) => Ok(Some(Cow::Owned(content))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(embedded.get_file(path).map(|file| Cow::Borrowed(file.contents())))
+            }
+            Err(error) => Err(format!("{path} cannot be read: {error}")),
+        })
+    }
+
+    /// `file` gives the content of a path that begins with the name of a folder.
+    fn read(
+        name: &str,
+        folder: &str,
+        file: &dyn Fn(&str) -> Result<Option<Content>, String>,
+    ) -> Result<Self, DefinitionError> {
+        let unreadable = |why: String| DefinitionError::Unreadable { environment: folder.to_owned(), why };
+        let content = file(&format!("{name}/{FILE}")).map_err(unreadable)?;
+        let content = content.ok_or_else(|| unreadable("is not there".to_owned()))?;
+        let source = String::from_utf8(content.into_owned()).map_err(|error| unreadable(error.to_string()))?;
+        let mut definition: Definition = toml::from_str(&source).map_err(|error| unreadable(error.to_string()))?;
+        let own = definition.files.iter().map(|file| (file.clone(), format!("{name}/{file}")));
+        let shared = definition.shared.iter().map(|path| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            (name.to_owned(), path.clone())
         });
-        for (file, path) in own.chain(shared) {
-            let Some(content) = all.get_file(path) else {
-                return Err(DefinitionError::MissingFile { environment: name, file });
+        let mut contents = Vec::new();
+        for (name, path) in own.chain(shared) {
+            let Some(content) = file(&path).map_err(unreadable)? else {
+                return Err(DefinitionError::MissingFile { environment: folder.to_owned(), file: name });
             };
-            definition.contents.push((file, content.contents()));
+            contents.push((name, content));
         }
-        definition.name = name;
+        definition.contents = contents;
+        name.clone_into(&mut definition.name);
         definition.source = source;
         Ok(definition)
+    }
+
+    /// Whether an image is one of its runtime, or of its builder.
+    pub(crate) fn answers_to(&self, image: &str) -> bool {
+        let builders = self.build.iter().flat_map(|build| &build.images);
+        repository(image).is_some_and(|name| self.images.iter().chain(builders).any(|known| known == name))
     }
 }
 

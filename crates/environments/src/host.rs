@@ -97,6 +97,16 @@ fn candidates(programs: &[String], search_path: &OsStr) -> Vec<PathBuf> {
     found
 }
 
+/// Where programs are that may be there or not: the first of each name on the search path.
+pub(crate) fn locate(programs: &[String], search_path: &OsStr) -> Vec<PathBuf> {
+    programs.iter().filter_map(|name| candidates(std::slice::from_ref(name), search_path).into_iter().next()).collect()
+}
+
+/// Whether every sandbox has this folder on its search path already.
+pub(crate) fn is_system_folder(folder: &Path) -> bool {
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|it| folder == Path::new(it))
+}
+
 async fn probe(path: &Path, requirement: &Requirement, search_path: &OsStr) -> Result<Tool, String> {
     let run = Command::new(path)
         .args(&requirement.probe)

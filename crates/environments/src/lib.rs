@@ -22,8 +22,9 @@ mod host;
 mod prepare;
 mod progress;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
@@ -43,6 +44,23 @@ pub struct Options {
     pub search_path: OsString,
     /// The executable that answers to the hidden subcommand [`binary_server::SUBCOMMAND`], normally this one.
     pub fission: PathBuf,
+    /// Folders of environments beside the embedded ones; one that answers to the same image wins.
+    pub folders: Vec<PathBuf>,
+    /// The platform's own environment variables. Builds get those that are named for them, and no others.
+    pub variables: HashMap<String, String>,
+}
+
+impl Options {
+    /// The embedded environments alone, and builds that inherit nothing.
+    pub fn new(cache_dir: impl Into<PathBuf>, search_path: impl Into<OsString>, fission: impl Into<PathBuf>) -> Self {
+        Self {
+            cache_dir: cache_dir.into(),
+            search_path: search_path.into(),
+            fission: fission.into(),
+            folders: Vec::new(),
+            variables: HashMap::new(),
+        }
+    }
 }
 
 /// How a prepared server listens.
@@ -71,6 +89,21 @@ pub struct Runtime {
     pub listen: Listen,
 }
 
+/// How source is built for an environment: what a build command finds around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildTools {
+    /// Name of the environment folder: `nodejs`.
+    pub name: String,
+    /// What the command `build` stands for.
+    pub argv: Vec<String>,
+    /// Environment variables of every build. Those of the Environment object come after these and win.
+    pub env: Vec<(String, String)>,
+    /// Folders of the language's programs, for the search path, before the system's.
+    pub path: Vec<PathBuf>,
+    /// Host files and folders a build reads, to be shown at the same path, read-only.
+    pub read_only: Vec<PathBuf>,
+}
+
 /// The catalog of environments.
 #[derive(Debug)]
 pub struct Environments {
@@ -79,18 +112,28 @@ pub struct Environments {
 }
 
 impl Environments {
-    /// Reads the embedded catalog. Touches no file.
+    /// Reads the embedded catalog and the folders of the options.
     pub fn new(options: Options) -> Result<Self, DefinitionError> {
-        let mut definitions = FOLDERS
+        let mut definitions = Vec::new();
+        for folder in &options.folders {
+            for folder in environments_in(folder)? {
+                definitions.push(Definition::of_folder(&folder, &FOLDERS)?);
+            }
+        }
+        let embedded = FOLDERS
             .dirs()
             .filter(|folder| folder.get_file(folder.path().join(definition::FILE)).is_some())
-            .map(|folder| Definition::read(&FOLDERS, folder))
-            .collect::<Result<Vec<_>, _>>()?;
-        definitions.sort_by(|a, b| a.name.cmp(&b.name));
+            .map(|folder| Definition::embedded(&FOLDERS, folder));
+        for definition in embedded {
+            let definition = definition?;
+            if !definitions.iter().any(|other| other.name == definition.name) {
+                definitions.push(definition);
+            }
+        }
         Ok(Self { definitions, options })
     }
 
-    /// All environments, by name.
+    /// All environments: the operator's, then the embedded ones, by name.
     pub fn list(&self) -> &[Definition] {
         &self.definitions
     }
@@ -100,6 +143,11 @@ impl Environments {
     pub fn resolve(&self, image: &str) -> Option<&Definition> {
         let repository = definition::repository(image)?;
         self.definitions.iter().find(|definition| definition.images.iter().any(|name| name == repository))
+    }
+
+    /// The environment whose builder answers to an image name: that of a builder, or of the runtime itself.
+    pub fn resolve_builder(&self, image: &str) -> Option<&Definition> {
+        self.definitions.iter().find(|definition| definition.answers_to(image))
     }
 
     /// The short image names that [`Self::resolve`] knows, for messages: `fission/binary-env`, ...
@@ -122,6 +170,41 @@ impl Environments {
             .ok_or_else(|| PrepareError::UnknownImage { image: image.to_owned(), known: self.known_images() })?;
         prepare::prepare(definition, &self.options, progress).await
     }
+
+    /// Makes what builds for an environment need, unless it is there already, and says how to run one. `image` is that of
+    /// a builder or of a runtime. As safe to call as [`Self::prepare`].
+    pub async fn prepare_build(&self, image: &str, progress: &dyn Progress) -> Result<BuildTools, PrepareError> {
+        let definition = self
+            .resolve_builder(image)
+            .ok_or_else(|| PrepareError::UnknownImage { image: image.to_owned(), known: self.known_builders() })?;
+        let none = || PrepareError::NoBuilder { environment: definition.name.clone() };
+        let build = definition.build.as_ref().ok_or_else(none)?;
+        prepare::prepare_build(definition, build, &self.options, progress).await
+    }
+
+    fn known_builders(&self) -> Vec<String> {
+        let builds = self.definitions.iter().filter_map(|definition| definition.build.as_ref());
+        builds.flat_map(|build| build.images.iter().map(|name| format!("fission/{name}"))).collect()
+    }
+}
+
+/// The folders in a folder that are environments, by name.
+fn environments_in(folder: &Path) -> Result<Vec<PathBuf>, DefinitionError> {
+    let unreadable =
+        |error: std::io::Error| DefinitionError::Folder { folder: folder.display().to_string(), why: error.to_string() };
+    let folder = folder.canonicalize().map_err(unreadable)?;
+    if folder.join(definition::FILE).is_file() {
+        return Ok(vec![folder]);
+    }
+    let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?;
+    let mut found: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    found.retain(|path| path.join(definition::FILE).is_file());
+    found.sort();
+    if found.is_empty() {
+        let why = format!("neither it nor a folder in it has an {}", definition::FILE);
+        return Err(DefinitionError::Folder { folder: folder.display().to_string(), why });
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 
 fn catalog() -> Environments {
     let options =
-        Options { cache_dir: "/nowhere".into(), search_path: OsString::new(), fission: "/bin/fission".into() };
+        Options::new("/nowhere", OsString::new(), "/bin/fission");
     Environments::new(options).unwrap()
 }
 

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
-use crate::definition::{Definition, Preparation, Way};
+use crate::definition::{Build, Definition, Preparation, Way};
 use crate::host::{self, Tool};
 use crate::progress::{Progress, Step};
-use crate::{Options, Runtime};
+use crate::{BuildTools, Options, Runtime};
 
 /// Lines of a failed command's output that are shown.
 const SHOWN_LINES: usize = 20;
@@ -24,6 +24,27 @@ const HASH_BYTES: usize = 8;
 
 /// A preparation command that takes longer than this is ended: a registry that accepts and never answers.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Variables that say how the network and its certificates are reached; every build gets those that are set.
+const SURROUNDINGS: [&str; 17] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "NIX_SSL_CERT_FILE",
+    "COMPOSER_CAFILE",
+];
 
 /// Texts of npm and pip that mean the network is not there.
 const OFFLINE: [&str; 9] = [
@@ -48,6 +69,15 @@ pub enum PrepareError {
         image: String,
         /// Those there are.
         known: Vec<String>,
+    },
+    /// The environment has no builder.
+    #[error(
+        "environment {environment} builds nothing: its functions are deployed as they are, \
+         with --code or --deployarchive"
+    )]
+    NoBuilder {
+        /// The environment.
+        environment: String,
     },
     /// The host lacks a program, or only has versions that are too old.
     #[error("environment {environment} needs {tool} {minimum} or newer on this machine, but {found}. {install}")]
@@ -109,6 +139,27 @@ pub(crate) async fn prepare(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Runtime, PrepareError> {
+    let (tools, home) = prepared(definition, options, progress).await?;
+    Ok(runtime(definition, options, &tools, home))
+}
+
+/// See [`crate::Environments::prepare_build`].
+pub(crate) async fn prepare_build(
+    definition: &Definition,
+    build: &Build,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<BuildTools, PrepareError> {
+    let (tools, home) = prepared(definition, options, progress).await?;
+    Ok(build_tools(definition, build, options, &tools, &home))
+}
+
+/// The host's tools and the prepared folder, made if it is not there.
+async fn prepared(
+    definition: &Definition,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<(Vec<Tool>, PathBuf), PrepareError> {
     let tools = host::find_all(definition, &options.search_path).await?;
     let home = options.cache_dir.join(format!("{}-{}", definition.name, hash(definition, &tools)));
     if !definition.files.is_empty() && !home.is_dir() {
@@ -119,7 +170,7 @@ pub(crate) async fn prepare(
             work.make(&home).await?;
         }
     }
-    Ok(runtime(definition, options, &tools, home))
+    Ok((tools, home))
 }
 
 /// One preparation under way.
@@ -266,7 +317,7 @@ fn fill(word: &str, options: &Options, tools: &[Tool], home: &Path, scratch: &Pa
 fn hash(definition: &Definition, tools: &[Tool]) -> String {
     let mut parts: Vec<&[u8]> = vec![definition.source.as_bytes()];
     for (file, content) in &definition.contents {
-        parts.extend([file.as_bytes(), content]);
+        parts.extend([file.as_bytes(), content.as_ref()]);
     }
     let hosts: Vec<String> = tools.iter().map(|tool| format!("{} {}", tool.path.display(), tool.version)).collect();
     parts.extend(hosts.iter().map(String::as_bytes));
@@ -283,11 +334,7 @@ fn runtime(definition: &Definition, options: &Options, tools: &[Tool], home: Pat
     let filled = |word: &String| fill(word, options, tools, &home, &home);
     let start = &definition.start;
     let argv: Vec<String> = start.argv.iter().map(filled).collect();
-    let mut read_only = Vec::new();
-    if !definition.contents.is_empty() {
-        read_only.push(home.clone());
-    }
-    read_only.extend(tools.iter().flat_map(|tool| tool.folders.clone()));
+    let mut read_only = needed(definition, tools, &home);
     read_only.extend(argv.first().map(PathBuf::from));
     Runtime {
         name: definition.name.clone(),
@@ -295,6 +342,42 @@ fn runtime(definition: &Definition, options: &Options, tools: &[Tool], home: Pat
         argv,
         read_only: host::without_system_folders(read_only),
         listen: start.listen,
+    }
+}
+
+/// The prepared folder, and what the tools need to see.
+fn needed(definition: &Definition, tools: &[Tool], home: &Path) -> Vec<PathBuf> {
+    let own = (!definition.contents.is_empty()).then(|| home.to_owned());
+    own.into_iter().chain(tools.iter().flat_map(|tool| tool.folders.clone())).collect()
+}
+
+fn build_tools(definition: &Definition, build: &Build, options: &Options, tools: &[Tool], home: &Path) -> BuildTools {
+    let filled = |word: &String| fill(word, options, tools, home, home);
+    let programs = host::locate(&build.programs, &options.search_path);
+    let mut read_only = needed(definition, tools, home);
+    let mut path: Vec<PathBuf> = Vec::new();
+    for program in tools.iter().map(|tool| &tool.path).chain(&programs) {
+        read_only.push(program.clone());
+        read_only.extend(program.canonicalize());
+        // The system's folders are on every path, after these.
+        let folder = program.parent().unwrap_or(Path::new("/")).to_owned();
+        if !path.contains(&folder) && !host::is_system_folder(&folder) {
+            path.push(folder);
+        }
+    }
+    let mut env: Vec<(String, String)> = SURROUNDINGS
+        .iter()
+        .copied()
+        .chain(build.inherit.iter().map(String::as_str))
+        .filter_map(|name| Some((name.to_owned(), options.variables.get(name)?.clone())))
+        .collect();
+    env.extend(build.env.iter().map(|(name, value)| (name.clone(), filled(value))));
+    BuildTools {
+        name: definition.name.clone(),
+        argv: build.argv.iter().map(filled).collect(),
+        env,
+        path,
+        read_only: host::without_system_folders(read_only),
     }
 }
 

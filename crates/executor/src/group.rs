@@ -34,6 +34,8 @@ pub(crate) enum Stage {
     Instance,
     /// The environment loading the function.
     Load,
+    /// The package's source being built.
+    Build,
 }
 
 /// What became of a request that wanted to wait.
@@ -275,6 +277,10 @@ impl Group {
         match state.stage {
             Stage::Turn => "its turn: too many functions are being loaded on this machine".into(),
             Stage::Instance => format!("an instance of environment {environment} to be ready"),
+            Stage::Build => format!(
+                "package {package} to be built: fission package info --name {package} --follow",
+                package = self.function.spec.package.package_ref.name
+            ),
             Stage::Load => format!("environment {environment} to load the function"),
         }
     }

@@ -108,32 +108,32 @@ pub(crate) fn no_package(function: &Function, package: &ObjectKey) -> Refusal {
     failed(what).hint(format!("fission function update --name {} --code FILE", key.name))
 }
 
-/// Why a package cannot be deployed yet, if it cannot.
+/// Why a package cannot be deployed yet, if it cannot. What was built before is deployed while a newer source is built, and
+/// when it could not be.
 pub(crate) fn not_deployable(function: &Function, package: &Package) -> Option<Refusal> {
+    if !package.spec.deployment.is_empty() {
+        return None;
+    }
     let key = ObjectKey::of(package);
     let function = ObjectKey::of(function);
     let status = package.status.as_ref();
-    let building = status.map(|status| status.build_status).unwrap_or_default();
     let info = format!("fission package info --name {}", key.name);
-    match building {
+    Some(match status.map(|status| status.build_status).unwrap_or_default() {
         BuildStatus::Failed => {
             let log = status.map(|status| last_lines(&status.build_log)).unwrap_or_default();
-            Some(failed(format!("package {key} of function {function} could not be built: {log}")).hint(info))
+            failed(format!("package {key} of function {function} could not be built: {log}")).hint(info)
         }
-        _ if !package.spec.deployment.is_empty() => None,
-        BuildStatus::Pending | BuildStatus::Running => Some(
+        BuildStatus::Pending | BuildStatus::Running => {
             failed(format!("package {key} of function {function} is still being built"))
-                .hint(format!("try again when it is built: {info}")),
-        ),
-        _ if !package.spec.source.is_empty() => Some(
+                .hint(format!("try again when it is built: {info}"))
+        }
+        _ if !package.spec.source.is_empty() => {
             failed(format!("package {key} of function {function} is not built yet"))
-                .hint(format!("see whether its environment has a builder: {info}")),
-        ),
-        _ => Some(
-            failed(format!("package {key} of function {function} holds no code"))
-                .hint(format!("fission package update --name {} --code FILE", key.name)),
-        ),
-    }
+                .hint(format!("see whether its environment has a builder: {info}"))
+        }
+        _ => failed(format!("package {key} of function {function} holds no code"))
+            .hint(format!("fission package update --name {} --code FILE", key.name)),
+    })
 }
 
 fn last_lines(log: &str) -> String {

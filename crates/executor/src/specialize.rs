@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fission_api::{Environment, Function, Package};
+use fission_api::{BuildStatus, Environment, Function, Package};
 use fission_rpc::cache::{Cache, ObjectKey};
 use fission_rpc::code::{Code, CodeError};
 use fission_rpc::endpoint::{Address, Endpoint};
@@ -27,6 +27,9 @@ const FETCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long something a function refers to is waited for if it is not there: longer than watches of two kinds are apart.
 const WATCH_LAG: Duration = Duration::from_millis(300);
+
+/// How often a build that is waited for is looked at to see whether anyone still does.
+const WANTED_LOOK: Duration = Duration::from_secs(1);
 
 /// Why one attempt brought no endpoint.
 enum Failure {
@@ -147,15 +150,35 @@ async fn environment_of(policy: &Policy, group: &Group) -> Result<Arc<Environmen
     found.ok_or_else(|| Failure::Final(refusals::no_environment(function, &key), false))
 }
 
+/// The function's package. Source that is being built is waited for as long as someone waits for the function.
 async fn package_of(policy: &Policy, group: &Group) -> Result<Arc<Package>, Failure> {
     let function = &group.function;
     let key = beside(function, &function.spec.package.package_ref.name);
-    let found = declared(&policy.declared.packages, &key).await;
-    let package = found.ok_or_else(|| Failure::Final(refusals::no_package(function, &key), false))?;
-    match refusals::not_deployable(function, &package) {
-        Some(refusal) => Err(Failure::Final(refusal, false)),
-        None => Ok(package),
+    let mut changes = policy.declared.packages.subscribe();
+    loop {
+        let found = declared(&policy.declared.packages, &key).await;
+        let package = found.ok_or_else(|| Failure::Final(refusals::no_package(function, &key), false))?;
+        let Some(refusal) = refusals::not_deployable(function, &package) else { return Ok(package) };
+        if !is_being_built(&package) {
+            return Err(Failure::Final(refusal, false));
+        }
+        if !group.wanted() {
+            return Err(Failure::Unwanted);
+        }
+        group.stage(Stage::Build);
+        tokio::select! {
+            _ = changes.next() => {}
+            () = tokio::time::sleep(WANTED_LOOK) => {}
+            () = policy.stopping.cancelled() => return Err(Failure::Unwanted),
+        }
     }
+}
+
+fn is_being_built(package: &Package) -> bool {
+    let status = package.status.as_ref().map(|status| status.build_status).unwrap_or_default();
+    // Unset: nobody has looked at it yet.
+    let under_way = matches!(status, BuildStatus::Pending | BuildStatus::Running | BuildStatus::Unset);
+    under_way && !package.spec.source.is_empty()
 }
 
 /// The function's files and variables. An object it cannot do without is waited for if it is not there.

@@ -1,14 +1,17 @@
 //! Every setting of a platform on one machine, in one struct. The only file of the server that reads flags or the
 //! environment. `fission up --help` documents the flags; the constants below document the variables.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fission_cli::UpArgs;
 use fission_cli::env::Variables;
 use fission_cli::running::default_data_dir;
+use fission_sandbox::BuildOptions;
 use tempfile::TempDir;
 
 /// Folder of prepared environments, shared by every platform that names it; default `cache/environments` in the data
@@ -40,6 +43,14 @@ pub(crate) struct Config {
     pub(crate) max_instances: usize,
     /// Memory of an instance whose environment sets no limit, in bytes.
     pub(crate) memory_bytes: u64,
+    /// Folders of environments beside the built-in ones.
+    pub(crate) environment_folders: Vec<PathBuf>,
+    /// This process's own variables; builds get those their environment names.
+    pub(crate) variables: HashMap<String, String>,
+    /// Builds at once.
+    pub(crate) builds: usize,
+    /// Limits of one build.
+    pub(crate) build: BuildOptions,
 }
 
 impl Config {
@@ -67,8 +78,24 @@ impl Config {
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             max_instances: args.max_instances,
             memory_bytes: args.memory_limit << 20,
+            environment_folders: args.environments,
+            variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
+            builds: args.builds,
+            build: build_options(args.build_timeout, args.build_memory << 20, args.build_disk << 20),
         })
     }
+}
+
+fn text(value: OsString) -> Option<String> {
+    value.into_string().ok()
+}
+
+fn build_options(seconds: u64, memory: u64, disk_bytes: u64) -> BuildOptions {
+    let mut options = BuildOptions { timeout: Duration::from_secs(seconds), disk_bytes, ..BuildOptions::default() };
+    options.limits.memory = memory;
+    options.limits.file_bytes = Some(disk_bytes);
+    options.cache_bytes = options.cache_bytes.min(disk_bytes / 2);
+    options
 }
 
 /// What the platform logs, as a tracing filter.

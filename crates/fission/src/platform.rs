@@ -18,6 +18,7 @@ use fission_cli::running::{Running, default_data_dir, process_start};
 use fission_environments::Environments;
 use fission_executor::{Declarations, PoolManager};
 use fission_logs::LogStore;
+use fission_package::build::Builds;
 use fission_package::pruner::Pruner;
 use fission_package::source::PackageStore;
 use fission_package::storage::Storage;
@@ -153,6 +154,7 @@ impl Sockets {
 /// The rooms, built and not yet running.
 struct Rooms {
     client: Client,
+    builds: Builds,
     functions: Cache<Function>,
     environments_declared: Cache<Environment>,
     packages: Cache<Package>,
@@ -175,6 +177,8 @@ impl Rooms {
             cache_dir: config.environment_cache.clone(),
             search_path: config.search_path.clone(),
             fission: std::env::current_exe().context("cannot find this program's own file")?,
+            folders: config.environment_folders.clone(),
+            variables: config.variables.clone(),
         })?);
         let logs = LogStore::open(data.join("logs"), fission_logs::Options::default())?;
         let storage = Storage::open(data.join("archives"), fission_package::storage::Options::default())?;
@@ -185,6 +189,7 @@ impl Rooms {
         sandbox.limits.memory = config.memory_bytes;
         let runtimes = Arc::new(Shown(environments.clone()));
         let backend = SandboxBackend::new(sandbox, launcher, Arc::new(logs.clone()), runtimes)?;
+        let builder = Arc::new(backend.builder(config.build.clone()));
         let isolation = backend.isolation().await.context("cannot find out what isolates functions here")?;
 
         let index = Arc::new(Index::default());
@@ -203,8 +208,16 @@ impl Rooms {
             Router::new(fission_router::Options::default(), sources, index, executor.clone(), vec![key], build);
         api.set_pods(executor.clone(), Arc::new(logs.clone()));
         let client = api.client("default");
+        let builds = Builds {
+            builder,
+            code: code.clone(),
+            storage: storage.clone(),
+            environments: environments_declared.clone(),
+            at_once: config.builds,
+        };
         Ok(Self {
             client,
+            builds,
             functions,
             environments_declared,
             packages,
@@ -245,6 +258,7 @@ impl Rooms {
             self.client.clone(),
             self.packages.clone(),
             self.functions.clone(),
+            self.builds,
         ));
         background.spawn(Pruner::new(self.client.clone(), self.storage.clone(), Default::default()).run());
         background.spawn(unserved::report(self.client.clone()));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_environments::{Environments, LogProgress, Progress, Runtime, Step};
+use fission_environments::{BuildTools, Environments, LogProgress, Progress, Runtime, Step};
 use fission_sandbox::RuntimeSource;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -55,5 +55,9 @@ pub(crate) struct Shown(pub(crate) Arc<Environments>);
 impl RuntimeSource for Shown {
     async fn runtime(&self, image: &str) -> Result<Runtime, String> {
         self.0.prepare(image, &Preparation::new()).await.map_err(|error| error.to_string())
+    }
+
+    async fn build_tools(&self, image: &str) -> Result<BuildTools, String> {
+        self.0.prepare_build(image, &Preparation::new()).await.map_err(|error| error.to_string())
     }
 }

@@ -5,6 +5,7 @@
 //! * [`storage`]: the storage service, files on disk behind `/v1/archive`.
 //! * [`source`]: [`source::PackageStore`], the [`fission_rpc::code::CodeSource`] of a machine, with its cache.
 //! * [`controller`]: build status of packages, and functions that follow their package.
+//! * [`build`]: one build, from the source to what functions load.
 //! * [`pruner`]: deletes stored archives no package refers to.
 //!
 //! This crate never knows how instances run, who called a function, or which server is the API server: it is given a
@@ -15,9 +16,12 @@
 //! unpacked into; no size, count or wait is without a named limit.
 
 pub mod archive;
+pub mod build;
 pub mod controller;
 #[cfg(test)]
 mod fake_api;
+mod followers;
 pub mod pruner;
 pub mod source;
+mod status;
 pub mod storage;

@@ -126,6 +126,24 @@ impl PackageStore {
         })
     }
 
+    /// The source of a package, fetched, checked and unpacked like code. Calls for the same content coalesce.
+    pub async fn source(&self, package: &Package) -> Result<Code, CodeError> {
+        let name = name_of(package);
+        let asked = (format!("source of {name}"), false);
+        let found = self.shared.clone().find_or_fetch(package, &package.spec.source, &asked).await;
+        found.map_err(|failure| failure.of(&name))
+    }
+
+    /// A file without a name on the disk that holds code; gone when it is closed.
+    pub fn scratch(&self) -> io::Result<std::fs::File> {
+        self.shared.cache.scratch()
+    }
+
+    /// What an archive may hold to be loaded.
+    pub fn unpack_limits(&self) -> UnpackLimits {
+        self.shared.unpack
+    }
+
     /// Says that `/v1/archive` URLs of this `host` or `host:port` are this server's own, so that they are read from
     /// its storage. `storagesvc` and `storagesvc.*` always are.
     pub fn add_own_host(&self, host: impl Into<String>) {
@@ -136,21 +154,36 @@ impl PackageStore {
 #[async_trait]
 impl CodeSource for PackageStore {
     async fn code(&self, package: &Package, keep_archive: bool) -> Result<Code, CodeError> {
-        let meta = &package.metadata;
-        let name =
-            format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-        let asked = (meta.uid.clone().unwrap_or_else(|| name.clone()), keep_archive);
-        let resource_version = meta.resource_version.as_deref().unwrap_or_default();
+        let name = name_of(package);
+        let asked = (package.metadata.uid.clone().unwrap_or_else(|| name.clone()), keep_archive);
+        let resource_version = package.metadata.resource_version.as_deref().unwrap_or_default();
         if let Some(code) = self.shared.recall(&asked, resource_version) {
             return Ok(code);
         }
-        let code = self.shared.clone().find_or_fetch(package, &asked).await.map_err(|failure| match failure {
-            Failure::Unusable(why) => CodeError::Unusable { package: name.clone(), why },
-            Failure::Unreachable(why) => CodeError::Unreachable { package: name.clone(), why },
-        })?;
+        let found = async {
+            let archive = deployable(package)?;
+            self.shared.clone().find_or_fetch(package, archive, &asked).await
+        };
+        let code = found.await.map_err(|failure| failure.of(&name))?;
         self.shared.remember(asked, resource_version, &code);
         Ok(code)
     }
+}
+
+impl Failure {
+    fn of(self, package: &str) -> CodeError {
+        let package = package.to_owned();
+        match self {
+            Self::Unusable(why) => CodeError::Unusable { package, why },
+            Self::Unreachable(why) => CodeError::Unreachable { package, why },
+        }
+    }
+}
+
+/// `namespace/name` of a package.
+fn name_of(package: &Package) -> String {
+    let meta = &package.metadata;
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 impl Inner {
@@ -170,8 +203,12 @@ impl Inner {
         remembered.insert(asked, Remembered { resource_version: resource_version.to_owned(), code: code.clone() });
     }
 
-    async fn find_or_fetch(self: Arc<Self>, package: &Package, asked: &Asked) -> Result<Code, Failure> {
-        let archive = deployable(package)?;
+    async fn find_or_fetch(
+        self: Arc<Self>,
+        package: &Package,
+        archive: &Archive,
+        asked: &Asked,
+    ) -> Result<Code, Failure> {
         let keep_archive = asked.1;
         let origin = self.origin(archive)?;
         let wanted = match &origin {
@@ -294,11 +331,11 @@ impl Drop for Done {
     }
 }
 
-/// The archive instances are given, if the package is ready to be deployed.
+/// The archive instances are given, if the package is ready to be deployed. While a newer source is built, and when it
+/// could not be, that is what was built before: a request does not fail because of code nobody has yet.
 fn deployable(package: &Package) -> Result<&Archive, Failure> {
     let archive = &package.spec.deployment;
-    // Without a source there is no build to wait for: whatever the status says is of older content, or the CRD's default.
-    if package.spec.source.is_empty() && !archive.is_empty() {
+    if !archive.is_empty() {
         return Ok(archive);
     }
     let status = package.status.clone().unwrap_or_default();
@@ -308,11 +345,7 @@ fn deployable(package: &Package) -> Result<&Archive, Failure> {
             format!("its build failed: {log}")
         }
         BuildStatus::Pending | BuildStatus::Running => "it is not built yet".to_owned(),
-        _ if archive.is_empty() => {
-            "it has no deployment archive; give it one with --code or --deployarchive".to_owned()
-        }
-        // Unset: what has a deployment archive needs no build, and the status may only be late.
-        BuildStatus::Succeeded | BuildStatus::None | BuildStatus::Unset => return Ok(archive),
+        _ => "it has no deployment archive; give it one with --code or --deployarchive".to_owned(),
     };
     Err(Failure::Unusable(why))
 }

@@ -7,10 +7,11 @@ mod http;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt, pin_mut};
@@ -18,6 +19,8 @@ use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use tokio::io::AsyncSeekExt;
+use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 pub use http::http;
@@ -282,6 +285,23 @@ impl Storage {
         }
         StorageError::Disk { action, why: error.to_string() }
     }
+}
+
+/// Where a stored archive is found, in the words every home of the platform understands.
+pub fn url_of(id: &str) -> String {
+    format!("http://storagesvc.fission/v1/archive?id={}", id.replace('/', "%2F"))
+}
+
+/// Stores a file from its beginning; returns its id and the lower-case hex of its sha256.
+pub async fn put_file(storage: &Storage, file: std::fs::File) -> Result<(String, String), StorageError> {
+    let mut file = tokio::fs::File::from_std(file);
+    let incomplete = |error: io::Error| StorageError::Incomplete { why: error.to_string() };
+    file.rewind().await.map_err(incomplete)?;
+    let (digest, reading) = (std::sync::Mutex::new(Context::new(&SHA256)), ReaderStream::with_capacity(file, WRITE_BYTES));
+    let digested = reading.inspect_ok(|piece| digest.lock().unwrap_or_else(PoisonError::into_inner).update(piece));
+    let id = storage.put(digested).await?;
+    let digest = digest.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    Ok((id, crate::source::hex(digest.as_ref())))
 }
 
 /// The place of an archive. Only ids this service made are looked up at all, so no id reaches another file.

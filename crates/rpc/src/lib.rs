@@ -7,12 +7,14 @@
 //! * [`refusal`]: a request that was not served, and everything its sender needs to know.
 //! * [`cache`]: one watched copy of a kind per process.
 //! * [`signing`]: how components prove to each other that a request is theirs.
+//! * [`build`]: source on its way to code.
 //! * [`code`], [`instances`], [`logs`]: code on its way to an instance, what runs, and what it printed.
 //!
 //! This crate never opens a socket or a file and holds no policy.
 //!
 //! Start reading in [`endpoint`].
 
+pub mod build;
 pub mod cache;
 pub mod code;
 pub mod endpoint;

@@ -16,6 +16,7 @@ use fission_rpc::endpoint::{Address, InstanceId};
 use fission_rpc::logs::{LogOwner, LogSink};
 use tokio::sync::{mpsc, watch};
 
+use crate::build::{BuildOptions, SandboxBuilder};
 use crate::control::{Control, Spawned};
 use crate::instance::{Directories, Instance, Place, SOCKET, owner_of};
 use crate::isolation::{Feature, IsolationReport};
@@ -51,15 +52,15 @@ pub struct SandboxBackend {
     exits: Mutex<Option<mpsc::UnboundedReceiver<InstanceExit>>>,
 }
 
-struct Shared {
-    options: Options,
-    place: Place,
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) place: Place,
     link: tokio::sync::Mutex<Option<Link>>,
     sink: Arc<dyn LogSink>,
-    runtimes: Arc<dyn RuntimeSource>,
+    pub(crate) runtimes: Arc<dyn RuntimeSource>,
     prepared: Mutex<HashMap<String, Arc<Prepared>>>,
     instances: Mutex<HashMap<InstanceId, Arc<Instance>>>,
-    next: AtomicU64,
+    pub(crate) next: AtomicU64,
     exits: mpsc::UnboundedSender<InstanceExit>,
 }
 
@@ -91,13 +92,18 @@ impl SandboxBackend {
         Ok(Self { shared: Arc::new(shared), exits: Mutex::new(Some(receiver)) })
     }
 
+    /// Runs builds with the same launcher. Must be called inside the runtime.
+    pub fn builder(&self, options: BuildOptions) -> SandboxBuilder {
+        SandboxBuilder::new(self.shared.clone(), options)
+    }
+
     /// What isolates instances here, found out by the launcher.
     pub async fn isolation(&self) -> io::Result<IsolationReport> {
         Ok(self.shared.control().await?.report().clone())
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -143,7 +149,7 @@ struct Plan {
 }
 
 impl Shared {
-    async fn control(&self) -> io::Result<Arc<Control>> {
+    pub(crate) async fn control(&self) -> io::Result<Arc<Control>> {
         let mut link = self.link.lock().await;
         let launcher = match link.take() {
             Some(Link::Up(control)) if !control.gone() => {
@@ -290,6 +296,7 @@ impl Shared {
             tree: layout::of_instance(&prepared.tree, &instance.directories, inside, tmp_bytes, shm_bytes),
             owner,
             limits: plan.limits,
+            background: false,
         }
     }
 

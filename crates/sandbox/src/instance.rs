@@ -18,6 +18,9 @@ pub(crate) const FIRST_OWNER: u32 = 0x7000_0000;
 /// Host users instances are spread over; two that run at once share one only beyond this many.
 pub(crate) const OWNERS: u32 = 65_536;
 
+/// As many again, for builds: those of one environment have the same one, and share their cache.
+pub(crate) const OWNERS_IN_ALL: u32 = 2 * OWNERS;
+
 /// Bytes of the path of a unix socket, without the terminating zero (`sun_path` of `unix(7)`).
 const MAX_SOCKET_PATH: usize = 107;
 /// Digits of an instance's number a path must have room for.
@@ -28,6 +31,13 @@ pub(crate) const SOCKET: &str = "fn.sock";
 /// The host user of an instance's processes, when the platform is root.
 pub(crate) fn owner_of(number: u64) -> u32 {
     FIRST_OWNER + (number % u64::from(OWNERS)) as u32
+}
+
+/// The host user of builds for an environment, when the platform is root.
+pub(crate) fn build_owner_of(environment: &str) -> u32 {
+    // FNV-1a: the same in every release, since the files of a cache keep their owner.
+    let hash = environment.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    FIRST_OWNER + OWNERS + hash % OWNERS
 }
 
 /// The host directories of one instance.
@@ -191,14 +201,18 @@ pub(crate) struct Instance {
     pub(crate) ended: watch::Receiver<Option<Ended>>,
 }
 
+/// Waits until all processes of one spawn are gone, and says how that came.
+pub(crate) async fn ended_of(ended: &mut watch::Receiver<Option<Ended>>) -> Ended {
+    match ended.wait_for(Option::is_some).await {
+        Ok(how) => how.clone().unwrap_or(Ended::LauncherGone),
+        Err(_) => Ended::LauncherGone,
+    }
+}
+
 impl Instance {
     /// Waits until all its processes are gone, and says how that came.
     pub(crate) async fn ended(&self) -> Ended {
-        let mut ended = self.ended.clone();
-        match ended.wait_for(Option::is_some).await {
-            Ok(how) => how.clone().unwrap_or(Ended::LauncherGone),
-            Err(_) => Ended::LauncherGone,
-        }
+        ended_of(&mut self.ended.clone()).await
     }
 
     /// From now on its output belongs to a function.

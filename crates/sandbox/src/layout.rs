@@ -18,6 +18,14 @@ pub(crate) const CONFIGS: &str = "/configs";
 /// Directory inside an instance that holds its socket; the only host directory it can write.
 pub(crate) const RUN: &str = "/run/fission";
 
+/// Directory a build works in, inside.
+pub(crate) const PACKAGES: &str = "/packages";
+/// Directory of a build's cache, inside.
+pub(crate) const CACHE: &str = "/cache";
+
+/// Settings of package managers for all users of the host, shown to builds.
+const BUILD_FILES: [&str; 4] = ["/etc/gitconfig", "/etc/npmrc", "/etc/pip.conf", "/etc/composer"];
+
 /// Directories of the host's own programs and libraries. A link stays a link (`/bin` is one on most systems).
 const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
@@ -91,13 +99,33 @@ pub(crate) fn of_instance(shared: &Tree, directories: &Directories, id: u32, tmp
     tree.read_only.push(bind(&directories.secrets, SECRETS));
     tree.read_only.push(bind(&directories.configs, CONFIGS));
     tree.writable.push(bind(&directories.socket, RUN));
+    furnish(&mut tree, id, "/tmp", tmp, shm);
+    tree
+}
+
+/// Private memory and a user with a name, which some programs insist on.
+fn furnish(tree: &mut Tree, id: u32, home: &str, tmp: u64, shm: u64) {
     tree.memory = vec![("/tmp".into(), tmp), ("/dev/shm".into(), shm)];
     let passwd = format!(
-        "root:x:0:0:root:/root:/bin/sh\nfission:x:{id}:{id}:function:/tmp:/bin/sh\n\
+        "root:x:0:0:root:/root:/bin/sh\nfission:x:{id}:{id}:function:{home}:/bin/sh\n\
          nobody:x:65534:65534:nobody:/:/bin/false\n"
     );
     tree.files.push(("/etc/passwd".into(), passwd));
     tree.files.push(("/etc/group".into(), format!("root:x:0:\nfission:x:{id}:\nnogroup:x:65534:\n")));
+}
+
+/// What a build reads beside what its language needs.
+pub(crate) fn for_builds(read_only: &[PathBuf]) -> Vec<PathBuf> {
+    BUILD_FILES.iter().map(PathBuf::from).chain(read_only.iter().cloned()).collect()
+}
+
+/// Adds what belongs to one build. `id`: the user it sees itself as.
+pub(crate) fn of_build(shared: &Tree, work: &Path, cache: &Path, id: u32, tmp: u64, shm: u64) -> Tree {
+    let mut tree = shared.clone();
+    let bind = |source: &Path, target: &str| Bind { source: source.into(), target: target.into(), directory: true };
+    tree.writable.push(bind(work, PACKAGES));
+    tree.writable.push(bind(cache, CACHE));
+    furnish(&mut tree, id, CACHE, tmp, shm);
     tree
 }
 

@@ -1,6 +1,6 @@
 //! Backend: functions as sandboxed processes on this Linux machine.
 //!
-//! [`SandboxBackend`] makes instances through the [`launcher`], a process of its own that isolates and starts them; it
+//! [`SandboxBuilder`] runs builds of source the same way. [`SandboxBackend`] makes instances through the [`launcher`], a process of its own that isolates and starts them; it
 //! places code, secrets and config maps where an instance sees them, and speaks the specialize protocol with the server inside. [`Feature`] lists
 //! what isolates an instance; which of it was applied is reported for each, never assumed.
 //!
@@ -17,6 +17,7 @@
 //! * an instance that was told to end is never reported as having ended by itself.
 
 pub mod backend;
+pub mod build;
 mod code;
 mod configuration;
 mod control;
@@ -34,6 +35,7 @@ mod specialize;
 mod sys;
 
 pub use backend::SandboxBackend;
+pub use build::{BuildOptions, SandboxBuilder};
 pub use isolation::{Feature, FeatureReport, IsolationReport};
 pub use options::{Options, RuntimeSource, SandboxError};
 pub use protocol::Limits;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_environments::{Environments, LogProgress, Runtime};
+use fission_environments::{BuildTools, Environments, LogProgress, Runtime};
 
 use crate::protocol::Limits;
 
@@ -34,7 +34,7 @@ impl Options {
         Self {
             data_dir,
             short_dir: PathBuf::from("/tmp"),
-            limits: Limits { memory: 512 << 20, pids: 256, cpu_millis: None, open_files: 16_384 },
+            limits: Limits { memory: 512 << 20, pids: 256, cpu_millis: None, open_files: 16_384, file_bytes: None },
             ready_timeout: Duration::from_secs(30),
             tmp_bytes: 256 << 20,
             shm_bytes: 64 << 20,
@@ -60,11 +60,21 @@ pub enum SandboxError {
 pub trait RuntimeSource: Send + Sync + 'static {
     /// Prepares the environment that answers to an image, once. The error is for the user.
     async fn runtime(&self, image: &str) -> Result<Runtime, String>;
+
+    /// Prepares what builds need for the environment that answers to an image, its builder's or its own. The error is for
+    /// the user.
+    async fn build_tools(&self, image: &str) -> Result<BuildTools, String> {
+        Err(format!("nothing here builds for image {image}"))
+    }
 }
 
 #[async_trait]
 impl RuntimeSource for Environments {
     async fn runtime(&self, image: &str) -> Result<Runtime, String> {
         self.prepare(image, &LogProgress).await.map_err(|error| error.to_string())
+    }
+
+    async fn build_tools(&self, image: &str) -> Result<BuildTools, String> {
+        self.prepare_build(image, &LogProgress).await.map_err(|error| error.to_string())
     }
 }

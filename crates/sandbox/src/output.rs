@@ -29,6 +29,11 @@ impl Outputs {
         Ok((Self { stdout, stderr }, [out, err]))
     }
 
+    /// The reading ends of stdout and stderr.
+    pub(crate) fn into_pipes(self) -> (OwnedFd, OwnedFd) {
+        (self.stdout, self.stderr)
+    }
+
     /// Whether so much was printed that the instance may soon have to wait.
     pub(crate) fn nearly_full(&self) -> bool {
         [&self.stdout, &self.stderr].into_iter().any(|pipe| rustix::io::ioctl_fionread(pipe).is_ok_and(|n| n > FULL))

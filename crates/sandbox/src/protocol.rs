@@ -90,6 +90,8 @@ pub(crate) struct Spawn {
     pub owner: u32,
     /// Its limits.
     pub limits: Limits,
+    /// Whether everything else goes before it: a build must not slow requests down.
+    pub background: bool,
 }
 
 /// Limits of one instance.
@@ -103,6 +105,8 @@ pub struct Limits {
     pub cpu_millis: Option<u32>,
     /// Open files of one process.
     pub open_files: u64,
+    /// Bytes of one file; `None` is unlimited.
+    pub file_bytes: Option<u64>,
 }
 
 /// The files an instance sees. All targets are absolute paths inside.

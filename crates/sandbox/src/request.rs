@@ -9,9 +9,12 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde::Serialize;
 use serde_json::Value;
 
+/// Where programs of the system are.
+pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Variables every instance has. They come first, so that an environment or the user may change them.
 const VARIABLES: [(&str, &str); 5] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("PATH", SEARCH_PATH),
     ("LANG", "C.UTF-8"),
     ("HOME", "/tmp"),
     ("TMPDIR", "/tmp"),
@@ -50,16 +53,8 @@ pub(crate) fn variables(
     for (name, value) in runtime {
         set(name, value);
     }
-    let declared = &environment.spec.runtime;
-    let pod = declared.podspec.as_ref().and_then(|Opaque(pod)| pod.get("containers")?.as_array()?.first());
-    let container = declared.container.as_ref().map(|Opaque(container)| container);
-    for list in [pod.and_then(Value::as_object), container].into_iter().flatten().filter_map(|c| c.get("env")) {
-        for entry in list.as_array().into_iter().flatten() {
-            let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
-            check(name, entry.get("valueFrom").is_some_and(|from| !from.is_null()))?;
-            set(name, entry.get("value").and_then(Value::as_str).unwrap_or_default());
-        }
-    }
+    let runtime = &environment.spec.runtime;
+    declared(runtime.podspec.as_ref(), runtime.container.as_ref(), &mut set)?;
     for entry in function.and_then(|function| function.spec.env.as_ref()).into_iter().flatten() {
         check(&entry.name, false)?;
         if entry.value_from.is_none() {
@@ -67,6 +62,45 @@ pub(crate) fn variables(
         }
     }
     Ok(all)
+}
+
+/// The environment variables of a build: those given, then those of the environment's builder; a later one wins.
+pub(crate) fn builder_variables(
+    mut all: Vec<(String, String)>,
+    environment: &Environment,
+) -> Result<Vec<(String, String)>, String> {
+    let builder = &environment.spec.builder;
+    declared(builder.podspec.as_ref(), builder.container.as_ref(), &mut |name, value| {
+        all.retain(|(known, _)| known != name);
+        all.push((name.to_owned(), value.to_owned()));
+    })?;
+    Ok(all)
+}
+
+/// The resources an environment declares for its builder.
+pub(crate) fn builder_resources(environment: &Environment) -> Result<Option<ResourceRequirements>, String> {
+    let container = environment.spec.builder.container.as_ref();
+    let Some(declared) = container.and_then(|Opaque(container)| container.get("resources")) else { return Ok(None) };
+    let read = serde_json::from_value(declared.clone());
+    read.map(Some).map_err(|error| format!("builder.container.resources of environment {}: {error}", name_of(environment)))
+}
+
+/// Gives the variables of a pod's first container, then those of a container.
+fn declared(
+    podspec: Option<&Opaque>,
+    container: Option<&Opaque>,
+    set: &mut dyn FnMut(&str, &str),
+) -> Result<(), String> {
+    let pod = podspec.and_then(|Opaque(pod)| pod.get("containers")?.as_array()?.first());
+    let container = container.map(|Opaque(container)| container);
+    for list in [pod.and_then(Value::as_object), container].into_iter().flatten().filter_map(|c| c.get("env")) {
+        for entry in list.as_array().into_iter().flatten() {
+            let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
+            check(name, entry.get("valueFrom").is_some_and(|from| !from.is_null()))?;
+            set(name, entry.get("value").and_then(Value::as_str).unwrap_or_default());
+        }
+    }
+    Ok(())
 }
 
 fn check(name: &str, value_from: bool) -> Result<(), String> {

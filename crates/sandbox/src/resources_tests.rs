@@ -2,7 +2,7 @@
 
 use super::*;
 
-const DEFAULTS: Limits = Limits { memory: 512 << 20, pids: 256, cpu_millis: None, open_files: 1024 };
+const DEFAULTS: Limits = Limits { memory: 512 << 20, pids: 256, cpu_millis: None, open_files: 1024, file_bytes: None };
 
 fn declared(limits: &[(&str, &str)], requests: &[(&str, &str)]) -> ResourceRequirements {
     let map = |entries: &[(&str, &str)]| {

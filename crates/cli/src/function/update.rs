@@ -85,7 +85,9 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
         if !format.is_for_programs() {
             s.io.say(format_args!("Package '{}' updated", package.name_any()))?;
         }
-        function.spec.package.package_ref.resourceversion = package.resource_version().unwrap_or_default();
+        if !package::is_built(&package) {
+            function.spec.package.package_ref.resourceversion = package.resource_version().unwrap_or_default();
+        }
     }
     let updated = noun::change(s, &before, &function).await?;
     output::done(s, format, &updated, format_args!("Function '{}' updated", args.name))

@@ -11,7 +11,7 @@ mod update;
 pub(crate) use getcode::deployment_bytes;
 pub(crate) use info::describe;
 pub(crate) use list::COLUMNS;
-pub(crate) use update::{change, refuse_shared, restamp, users_of};
+pub(crate) use update::{change, is_built, refuse_shared, restamp, users_of};
 
 use clap::Subcommand;
 use fission_api::{BuildStatus, Package};

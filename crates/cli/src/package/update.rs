@@ -61,20 +61,27 @@ pub(crate) fn refuse_shared(name: &str, users: &[Function], force: bool) -> Outc
         .hint("use --force to change the code of all of them"))
 }
 
-/// Puts new code into a package. New source makes the old deployment stale, and code to deploy as it is needs no source.
+/// Puts new code into a package. Code to deploy as it is needs no source; what was built before stays in use until new
+/// source is built.
 pub(crate) async fn change(s: &mut Session, package: &mut Package, opened: &Opened, buildcmd: Option<&str>) -> Outcome {
     let (source, deployment) = (opened.source(s).await?, opened.deployment(s).await?);
     match (source, deployment) {
         (None, None) => {}
-        (source, deployment) => {
+        (Some(source), None) => package.spec.source = source,
+        (source, Some(deployment)) => {
             package.spec.source = source.unwrap_or_default();
-            package.spec.deployment = deployment.unwrap_or_default();
+            package.spec.deployment = deployment;
         }
     }
     if let Some(buildcmd) = buildcmd {
         buildcmd.clone_into(&mut package.spec.buildcmd);
     }
     Ok(())
+}
+
+/// Whether what a package deploys is made from its source.
+pub(crate) fn is_built(package: &Package) -> bool {
+    !package.spec.source.is_empty()
 }
 
 /// The functions that use a package.
@@ -84,8 +91,12 @@ pub(crate) async fn users_of(s: &mut Session, package: &str) -> Outcome<Vec<Func
     Ok(functions)
 }
 
-/// Stamps functions with the version of their package, which redeploys them.
+/// Stamps functions with the version of their package, which redeploys them. Those of a package with source are left to
+/// its builder: until it is done there is nothing new to deploy.
 pub(crate) async fn restamp(s: &mut Session, package: &Package, users: Vec<Function>) -> Outcome {
+    if is_built(package) {
+        return Ok(());
+    }
     let version = package.resource_version().unwrap_or_default();
     for before in users {
         if before.spec.package.package_ref.resourceversion != version {

@@ -28,11 +28,7 @@ async fn preparing_again_gives_the_same_and_tells_nothing() {
 async fn a_host_without_the_language_is_told_what_to_install() {
     for (language, program) in [(NODEJS, "node 18.19"), (PYTHON, "python3 3.9"), (GO, "go 1.21"), (PHP, "php 8.1")] {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
-            cache_dir: folder.path().join("cache"),
-            search_path: folder.path().into(),
-            fission: "/bin/true".into(),
-        };
+        let options = Options::new(folder.path().join("cache"), folder.path(), "/bin/true");
         let error = Environments::new(options).unwrap().prepare(language.image, &Silent).await.unwrap_err();
         assert!(matches!(error, PrepareError::MissingTool { .. }), "{error}");
         let text = error.to_string();

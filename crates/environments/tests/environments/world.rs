@@ -56,11 +56,7 @@ pub(crate) fn catalog() -> Environments {
     let cache = std::env::var_os("FISSION_TEST_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         Path::new(&std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache/fission-test")
     });
-    Environments::new(Options {
-        cache_dir: cache.join("environments"),
-        search_path: std::env::var_os("PATH").unwrap_or_default(),
-        fission: env!("CARGO_BIN_EXE_fission-binary-env").into(),
-    })
+    Environments::new(Options::new(cache.join("environments"), std::env::var_os("PATH").unwrap_or_default(), env!("CARGO_BIN_EXE_fission-binary-env")))
     .unwrap()
 }
 

@@ -129,16 +129,46 @@ async fn a_package_that_is_not_built_says_where_its_build_stands() {
     let mut package = fixtures::package("hello");
     package.spec.source = std::mem::take(&mut package.spec.deployment);
     for (build_status, said) in [
-        (BuildStatus::Pending, "is still being built"),
-        (BuildStatus::Running, "is still being built"),
+        (BuildStatus::Pending, "to be built"),
+        (BuildStatus::Running, "to be built"),
         (BuildStatus::Failed, "npm: no such module"),
-        (BuildStatus::Unset, "is not built yet"),
+        (BuildStatus::Unset, "to be built"),
     ] {
         let build_log = "Building\n\nnpm: no such module\n".to_owned();
         package.status = Some(PackageStatus { build_status, build_log, ..PackageStatus::default() });
         world.declared.packages.apply(package.clone());
         let refusal = ask(&world, &function).await.unwrap_err();
         assert!(refusal.message.contains(said), "{build_status:?}: {}", refusal.message);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_for_the_build_of_its_package() {
+    let world = World::new(Options::default(), 0);
+    let function = world.declare(fixtures::function("hello"));
+    let built = fixtures::package("hello");
+    let mut package = built.clone();
+    package.spec.source = std::mem::take(&mut package.spec.deployment);
+    world.declared.packages.apply(package.clone());
+    let build = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        package.spec.deployment = built.spec.deployment;
+        world.declared.packages.apply(package);
+    };
+    let (answer, ()) = tokio::join!(ask(&world, &function), build);
+    answer.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_built_before_serves_while_new_source_is_built_and_when_that_fails() {
+    let world = World::new(Options::default(), 0);
+    let function = world.declare(fixtures::function("hello"));
+    let mut package = fixtures::package("hello");
+    package.spec.source = package.spec.deployment.clone();
+    for build_status in [BuildStatus::Running, BuildStatus::Failed] {
+        package.status = Some(PackageStatus { build_status, ..PackageStatus::default() });
+        world.declared.packages.apply(package.clone());
+        ask(&world, &function).await.unwrap();
     }
 }
 

@@ -113,6 +113,11 @@ impl CodeCache {
         tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&self.dir)
     }
 
+    /// A file without a name, where there is room for code.
+    pub(super) fn scratch(&self) -> io::Result<File> {
+        tempfile::tempfile_in(&self.dir)
+    }
+
     /// Takes a complete file in: as it is, or unpacked if it is an archive and is not to be kept as one. Blocking.
     pub(super) fn admit(
         &self,

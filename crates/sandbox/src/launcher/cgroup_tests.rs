@@ -47,7 +47,7 @@ fn unified_limits_are_written_and_a_kill_for_memory_is_seen() {
     let base = tempfile::tempdir().unwrap();
     let directory = base.path().join("group");
     let controller = |feature| Controller { feature, base: base.path().to_owned(), unified: true };
-    let limits = Limits { memory: 64 << 20, pids: 7, cpu_millis: Some(500), open_files: 1 };
+    let limits = Limits { memory: 64 << 20, pids: 7, cpu_millis: Some(500), open_files: 1, file_bytes: None };
     let mut group = Group { directories: vec![directory.clone()], ..Group::default() };
     std::fs::create_dir(&directory).unwrap();
     for feature in [Feature::MemoryLimit, Feature::PidsLimit, Feature::CpuLimit] {

@@ -46,6 +46,9 @@ pub(super) fn no_new_privileges() -> Result<(), Failure> {
 pub(super) fn limit_process(limits: &Limits, count_processes: bool) -> Result<(), Failure> {
     limit(Resource::Core, 0).map_err(|e| Failure::fatal("forbidding core dumps", e))?;
     limit(Resource::Nofile, limits.open_files).map_err(|e| Failure::fatal("limiting open files", e))?;
+    if let Some(bytes) = limits.file_bytes {
+        limit(Resource::Fsize, bytes).map_err(|e| Failure::fatal("limiting the size of files", e))?;
+    }
     if count_processes {
         limit(Resource::Nproc, limits.pids.into())
             .map_err(|e| Failure::of(Feature::PidsLimit, "limiting processes", e))?;

@@ -12,7 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::cgroup::{Cgroups, Group};
 use super::init::{self, Start};
 
-use crate::instance::{FIRST_OWNER, OWNERS};
+use crate::instance::{FIRST_OWNER, OWNERS_IN_ALL};
 use crate::isolation::{Feature, FeatureReport, IsolationReport};
 use crate::protocol::{Bind, Failure, Limits, Progress, Spawn, Tree};
 use crate::sys::{self, Copy, SingleThreaded, namespace};
@@ -235,7 +235,8 @@ fn nothing() -> Spawn {
             ..Tree::default()
         },
         owner: FIRST_OWNER,
-        limits: Limits { memory: 64 << 20, pids: 64, cpu_millis: Some(1000), open_files: 64 },
+        limits: Limits { memory: 64 << 20, pids: 64, cpu_millis: Some(1000), open_files: 64, file_bytes: None },
+        background: false,
     }
 }
 
@@ -247,7 +248,7 @@ fn owners_exist() -> bool {
                 let mut numbers = range.split_whitespace().map_while(|number| number.parse::<u64>().ok());
                 let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
                 let (Some(first), Some(count)) = (first, count) else { return false };
-                let (first_owner, owners) = (u64::from(FIRST_OWNER), u64::from(OWNERS));
+                let (first_owner, owners) = (u64::from(FIRST_OWNER), u64::from(OWNERS_IN_ALL));
                 first <= first_owner && first_owner + owners <= first + count
             })
         })

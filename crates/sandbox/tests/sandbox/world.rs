@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use fission_api::{Environment, Function};
-use fission_environments::{Environments, Listen, Runtime};
+use fission_environments::{BuildTools, Environments, Listen, Runtime};
 use fission_executor::backend::{Backend, BackendError, Created, InstanceSpec, Load};
 use fission_executor::configuration::Configuration;
 use fission_rpc::code::Code;
@@ -50,6 +50,16 @@ impl RuntimeSource for Scripted {
             env: Vec::new(),
             read_only: vec![host()],
             listen: self.listen,
+        })
+    }
+
+    async fn build_tools(&self, _image: &str) -> Result<BuildTools, String> {
+        Ok(BuildTools {
+            name: "scripted".to_owned(),
+            argv: vec!["sh".to_owned(), "./build".to_owned()],
+            env: vec![("FROM_TOOLS".to_owned(), "yes".to_owned())],
+            path: Vec::new(),
+            read_only: Vec::new(),
         })
     }
 }
@@ -97,11 +107,7 @@ impl World {
 
     /// Instances of the environments users have.
     pub(crate) fn of_built_in_environments(cache: &Path) -> Self {
-        let options = fission_environments::Options {
-            cache_dir: cache.to_owned(),
-            search_path: "/usr/local/bin:/usr/bin:/bin".into(),
-            fission: host(),
-        };
+        let options = fission_environments::Options::new(cache.to_owned(), "/usr/local/bin:/usr/bin:/bin", host());
         Self::of(|_| {}, Arc::new(Environments::new(options).unwrap()))
     }
 

@@ -1,0 +1,282 @@
+//! One build of a package: its source to the builder, the result into the storage, then the package, its functions and
+//! its status, in this order, so that a crash in between only makes the build run again.
+
+mod log;
+mod pack;
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fission_api::{Archive, BuildStatus, Checksum, Environment, Function, Package};
+use fission_rpc::build::{Artifact, BuildError, BuildJob, Builder, parse_command};
+use fission_rpc::cache::{Cache, ObjectKey};
+use fission_rpc::code::CodeSource;
+use tokio::sync::Semaphore;
+
+use crate::followers;
+use crate::source::PackageStore;
+use crate::status::{FIRST_TRY, SECOND_TRY};
+use crate::storage::Storage;
+use log::Log;
+use report::{Report, Unwritten};
+
+/// How often the log of a running build is written into its package.
+const LOG_INTERVAL: Duration = Duration::from_millis(500);
+/// How long an environment is waited for that is not there: it may have been declared a moment before.
+const ENVIRONMENT_LAG: Duration = Duration::from_secs(2);
+/// Pause before a write the API server did not take is tried again; nothing is lost meanwhile but time.
+const API_PAUSE: Duration = Duration::from_secs(1);
+/// Tries of one write before the build is given up, to be found and repeated by the next look at its package.
+const API_TRIES: usize = 60;
+
+/// What builds need.
+pub struct Builds {
+    /// Runs them.
+    pub builder: Arc<dyn Builder>,
+    /// Where source comes from.
+    pub code: PackageStore,
+    /// Where results are kept.
+    pub storage: Storage,
+    /// Whose builder and command count.
+    pub environments: Cache<Environment>,
+    /// Builds at once. More would only make each of them slower.
+    pub at_once: usize,
+}
+
+/// What is to be built, and on which try.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) key: ObjectKey,
+    pub(crate) uid: Option<String>,
+    pub(crate) hash: String,
+    /// Whether an earlier try was broken off.
+    pub(crate) again: bool,
+}
+
+/// Everything a build task uses.
+pub(crate) struct Workshop {
+    pub(crate) client: kube::Client,
+    pub(crate) functions: Cache<Function>,
+    pub(crate) builds: Builds,
+    pub(crate) turns: Semaphore,
+}
+
+/// Why a try made nothing.
+enum Stop {
+    /// Say so and be done.
+    Failed(String),
+    /// Try once more.
+    Interrupted(String),
+    /// Nobody wants it any more.
+    Outdated,
+}
+
+impl From<Unwritten> for Stop {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Outdated => Self::Outdated,
+            Unwritten::Api(error) => Self::Interrupted(format!("the API server did not answer: {error}")),
+        }
+    }
+}
+
+impl From<BuildError> for Stop {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Failed { why } => Self::Failed(why),
+            BuildError::Interrupted { why } => Self::Interrupted(why),
+        }
+    }
+}
+
+impl Workshop {
+    /// Builds until it is decided. Dropped, it leaves nothing but a status that says the build runs.
+    pub(crate) async fn run(&self, order: Order) {
+        let Ok(_turn) = self.turns.acquire().await else { return };
+        let report = Report::new(self.client.clone(), &order.key, order.uid.clone(), &order.hash);
+        let log = Log::default();
+        let mut again = order.again;
+        if again {
+            log.say("the build was interrupted when the platform ended; this is the second and last try");
+        }
+        let outcome = loop {
+            match self.attempt(&report, &order, &log, again).await {
+                Err(Stop::Interrupted(why)) if !again => {
+                    log.say(format_args!("{why}; trying once more"));
+                    again = true;
+                }
+                outcome => break outcome,
+            }
+        };
+        let (build, message) = match outcome {
+            Ok(()) => (BuildStatus::Succeeded, String::new()),
+            Err(Stop::Outdated) => return,
+            Err(Stop::Failed(why)) => (BuildStatus::Failed, why),
+            Err(Stop::Interrupted(why)) => (BuildStatus::Failed, format!("{why}, twice; fission package rebuild tries again")),
+        };
+        if !message.is_empty() {
+            log.say(&message);
+        }
+        tracing::info!(package = %order.key, status = ?build, %message, "build ended");
+        self.decided(&report, &order, build, &log).await;
+    }
+
+    /// Writes the end down, however long the API server is away.
+    async fn decided(&self, report: &Report, order: &Order, build: BuildStatus, log: &Log) {
+        let text = log.text().1;
+        for _ in 0..API_TRIES {
+            match report.stands(build, &last_lines(&text), &text).await {
+                Ok(package) => {
+                    followers::tell(&self.client, &self.functions, &order.key, &package).await;
+                    return;
+                }
+                Err(Unwritten::Outdated) => return,
+                Err(Unwritten::Api(error)) => {
+                    tracing::warn!(package = %order.key, %error, "the end of a build could not be written; trying again");
+                    tokio::time::sleep(API_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, report: &Report, order: &Order, log: &Log, again: bool) -> Result<(), Stop> {
+        let package = report.current().await?;
+        let environment = self.environment(order, &package).await?;
+        let own = if package.spec.buildcmd.is_empty() { &environment.spec.builder.command } else { &package.spec.buildcmd };
+        let command = parse_command(own).map_err(Stop::Failed)?;
+        log.say(format_args!("building with {}: {}", package.spec.environment.name, command.join(" ")));
+        report.stands(BuildStatus::Running, if again { SECOND_TRY } else { FIRST_TRY }, &log.text().1).await?;
+        let source = self.builds.code.source(&package).await.map_err(|error| Stop::Failed(error.to_string()))?;
+        let keep_archive = environment.spec.keeparchive;
+        let job = BuildJob { package: order.key.to_string(), environment, command, source: source.path };
+        let artifact = streaming(report, log, self.builds.builder.build(job, log)).await??;
+        let archive = streaming(report, log, self.store(artifact, log)).await??;
+        self.commit(report, order, package, archive, keep_archive, log).await
+    }
+
+    async fn environment(&self, order: &Order, package: &Package) -> Result<Arc<Environment>, Stop> {
+        let reference = &package.spec.environment;
+        if !reference.namespace.is_empty() && reference.namespace != order.key.namespace {
+            return Err(Stop::Failed(format!(
+                "the environment of a package is in its own namespace, {}, not in {}",
+                order.key.namespace, reference.namespace
+            )));
+        }
+        let key = ObjectKey { namespace: order.key.namespace.clone(), name: reference.name.clone() };
+        let mut changes = self.builds.environments.subscribe();
+        let found = async {
+            loop {
+                if let Some(environment) = self.builds.environments.get(&key) {
+                    return environment;
+                }
+                if changes.next().await.is_none() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::time::timeout(ENVIRONMENT_LAG, found).await.map_err(|_| {
+            Stop::Failed(format!(
+                "there is no environment {key} to build with; create it, then: fission package rebuild --name {}",
+                order.key.name
+            ))
+        })
+    }
+
+    /// Packs what was built and puts it into the storage.
+    async fn store(&self, artifact: Artifact, log: &Log) -> Result<Archive, Stop> {
+        let limits = self.builds.code.unpack_limits();
+        let interrupted = |error: &dyn std::fmt::Display| Stop::Interrupted(format!("the result could not be stored: {error}"));
+        let file = self.builds.code.scratch().map_err(|error| interrupted(&error))?;
+        let packing = tokio::task::spawn_blocking(move || {
+            let mut file = file;
+            let notes = pack::pack(&artifact.path, &mut file, &limits)?;
+            Ok::<_, pack::PackError>((file, notes))
+        });
+        let (file, notes) = match packing.await.map_err(|error| interrupted(&error))? {
+            Ok(packed) => packed,
+            Err(pack::PackError::Io(error)) => return Err(interrupted(&error)),
+            Err(error) => return Err(Stop::Failed(error.to_string())),
+        };
+        notes.iter().for_each(|note| log.say(note));
+        let stored = crate::storage::put_file(&self.builds.storage, file).await;
+        let (id, sum) = stored.map_err(|error| match error {
+            error @ crate::storage::StorageError::TooLarge { .. } => Stop::Failed(error.to_string()),
+            error => interrupted(&error),
+        })?;
+        let checksum = Checksum { kind: "sha256".to_owned(), sum };
+        Ok(Archive { kind: "url".to_owned(), url: crate::storage::url_of(&id), checksum, ..Archive::default() })
+    }
+
+    async fn commit(
+        &self,
+        report: &Report,
+        order: &Order,
+        package: Package,
+        archive: Archive,
+        keep_archive: bool,
+        log: &Log,
+    ) -> Result<(), Stop> {
+        // Unpacked now: what could not be loaded is not deployed, and the first request finds it ready.
+        let mut wanted = package;
+        wanted.spec.source = Archive::default();
+        wanted.spec.deployment = archive.clone();
+        wanted.metadata.resource_version = None;
+        let ready = self.builds.code.code(&wanted, keep_archive).await;
+        ready.map_err(|error| Stop::Failed(format!("what was built cannot be deployed: {error}")))?;
+        let deployed = report.deploy(&archive).await?;
+        let version = deployed.metadata.resource_version.as_deref().unwrap_or_default();
+        followers::restamp(&self.client, &self.functions, &order.key, version).await.map_err(Unwritten::Api)?;
+        log.say("built");
+        Ok(())
+    }
+}
+
+/// Does something and writes the log of it meanwhile.
+async fn streaming<T>(
+    report: &Report,
+    log: &Log,
+    doing: impl Future<Output = T>,
+) -> Result<T, Stop> {
+    let mut written = log.text().0;
+    let mut interval = tokio::time::interval(LOG_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::pin!(doing);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut doing => return Ok(done),
+            _ = interval.tick() => {}
+        }
+        let (version, text) = log.text();
+        if version == written {
+            continue;
+        }
+        // The build goes on while its log is written, and its log is not worth breaking it off for.
+        let writing = report.log(&text);
+        tokio::pin!(writing);
+        let wrote = tokio::select! {
+            biased;
+            done = &mut doing => return Ok(done),
+            wrote = &mut writing => wrote,
+        };
+        match wrote {
+            Ok(_) => written = version,
+            Err(Unwritten::Outdated) => return Err(Stop::Outdated),
+            Err(Unwritten::Api(error)) => tracing::warn!(%error, "the log of a build could not be written"),
+        }
+    }
+}
+
+/// The end of a log, for a condition.
+pub(crate) fn last_lines(log: &str) -> String {
+    const LINES: usize = 10;
+    const CHARS: usize = 2000;
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let text = lines[lines.len().saturating_sub(LINES)..].join("\n");
+    text.chars().skip(text.chars().count().saturating_sub(CHARS)).collect()
+}
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;
