@@ -104,7 +104,9 @@ pub(crate) fn locate(programs: &[String], search_path: &OsStr) -> Vec<PathBuf> {
 
 /// Whether every sandbox has this folder on its search path already.
 pub(crate) fn is_system_folder(folder: &Path) -> bool {
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|it| folder == Path::new(it))
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .any(|it| folder == Path::new(it))
 }
 
 async fn probe(path: &Path, requirement: &Requirement, search_path: &OsStr) -> Result<Tool, String> {

@@ -190,8 +190,10 @@ impl Environments {
 
 /// The folders in a folder that are environments, by name.
 fn environments_in(folder: &Path) -> Result<Vec<PathBuf>, DefinitionError> {
-    let unreadable =
-        |error: std::io::Error| DefinitionError::Folder { folder: folder.display().to_string(), why: error.to_string() };
+    let unreadable = |error: std::io::Error| DefinitionError::Folder {
+        folder: folder.display().to_string(),
+        why: error.to_string(),
+    };
     let folder = folder.canonicalize().map_err(unreadable)?;
     if folder.join(definition::FILE).is_file() {
         return Ok(vec![folder]);

@@ -3,8 +3,7 @@
 use super::*;
 
 fn catalog() -> Environments {
-    let options =
-        Options::new("/nowhere", OsString::new(), "/bin/fission");
+    let options = Options::new("/nowhere", OsString::new(), "/bin/fission");
     Environments::new(options).unwrap()
 }
 

@@ -17,7 +17,11 @@ fn host(script: &str) -> Host {
     let bin = folder.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink("/bin/sh", bin.join("tool")).unwrap();
-    let options = Options::new(folder.path().join("cache"), std::env::join_paths([bin.as_path(), Path::new("/usr/bin"), Path::new("/bin")]).unwrap(), "/bin/fission");
+    let options = Options::new(
+        folder.path().join("cache"),
+        std::env::join_paths([bin.as_path(), Path::new("/usr/bin"), Path::new("/bin")]).unwrap(),
+        "/bin/fission",
+    );
     let host = Host { folder, options };
     host.write("version", "echo 2.0");
     host.write("script", script);

@@ -212,7 +212,8 @@ async fn reconcile(
         Next::Write(wanted) => {
             let known = package.status.as_ref().map(|status| status.content_hash.as_str()).unwrap_or_default();
             if !known.is_empty() && known != hash {
-                restamp(client, functions, key, package.metadata.resource_version.as_deref().unwrap_or_default()).await?;
+                restamp(client, functions, key, package.metadata.resource_version.as_deref().unwrap_or_default())
+                    .await?;
             }
             write(client, key, &package, &wanted).await?;
             Ok(None)

@@ -74,18 +74,22 @@ impl FakeApi {
             return answer(status, &failed(status.as_u16()));
         }
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        if method == Method::GET {
+        let named = path.strip_prefix("/apis/fission.io/v1/namespaces/");
+        let parts: Vec<&str> = named.unwrap_or_default().split('/').collect();
+        if method == Method::GET && parts.len() < 3 {
             let items: Vec<_> = self.packages.list().iter().map(|package| json!(package.as_ref())).collect();
             return answer(StatusCode::OK, &json!({ "kind": "PackageList", "metadata": {}, "items": items }));
         }
-        let parts: Vec<&str> = path.trim_start_matches("/apis/fission.io/v1/namespaces/").split('/').collect();
         let key = ObjectKey { namespace: parts[0].into(), name: parts[2].into() };
-        let patch: Value = serde_json::from_slice(&body).unwrap();
         let current = match parts[1] {
             "packages" => self.packages.get(&key).map(|object| json!(object.as_ref())),
             _ => self.functions.get(&key).map(|object| json!(object.as_ref())),
         };
         let Some(mut object) = current else { return answer(StatusCode::NOT_FOUND, &failed(404)) };
+        if method == Method::GET {
+            return answer(StatusCode::OK, &object);
+        }
+        let patch: Value = serde_json::from_slice(&body).unwrap();
         if patch["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
             return answer(StatusCode::CONFLICT, &failed(409));
         }

@@ -60,7 +60,9 @@ pub(crate) async fn tell(client: &kube::Client, functions: &Cache<Function>, key
     let outdated = failed && !package.spec.deployment.is_empty();
     let (value, reason) = if failed { ("False", "PackageBuildFailed") } else { ("True", "PackageReady") };
     let message = match (failed, status) {
-        (true, Some(status)) => format!("package {} could not be built: {}", key.name, crate::build::last_lines(&status.build_log)),
+        (true, Some(status)) => {
+            format!("package {} could not be built: {}", key.name, crate::build::last_lines(&status.build_log))
+        }
         _ => format!("package {} is ready", key.name),
     };
     let mut kinds = vec!["PackageReady"];

@@ -20,6 +20,8 @@ pub mod build;
 pub mod controller;
 #[cfg(test)]
 mod fake_api;
+#[cfg(test)]
+mod fake_builder;
 mod followers;
 pub mod pruner;
 pub mod source;

@@ -7,8 +7,8 @@ mod http;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -297,7 +297,8 @@ pub async fn put_file(storage: &Storage, file: std::fs::File) -> Result<(String,
     let mut file = tokio::fs::File::from_std(file);
     let incomplete = |error: io::Error| StorageError::Incomplete { why: error.to_string() };
     file.rewind().await.map_err(incomplete)?;
-    let (digest, reading) = (std::sync::Mutex::new(Context::new(&SHA256)), ReaderStream::with_capacity(file, WRITE_BYTES));
+    let (digest, reading) =
+        (std::sync::Mutex::new(Context::new(&SHA256)), ReaderStream::with_capacity(file, WRITE_BYTES));
     let digested = reading.inspect_ok(|piece| digest.lock().unwrap_or_else(PoisonError::into_inner).update(piece));
     let id = storage.put(digested).await?;
     let digest = digest.into_inner().unwrap_or_else(PoisonError::into_inner).finish();

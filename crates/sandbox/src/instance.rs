@@ -36,7 +36,8 @@ pub(crate) fn owner_of(number: u64) -> u32 {
 /// The host user of builds for an environment, when the platform is root.
 pub(crate) fn build_owner_of(environment: &str) -> u32 {
     // FNV-1a: the same in every release, since the files of a cache keep their owner.
-    let hash = environment.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash =
+        environment.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     FIRST_OWNER + OWNERS + hash % OWNERS
 }
 

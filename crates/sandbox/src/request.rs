@@ -82,7 +82,8 @@ pub(crate) fn builder_resources(environment: &Environment) -> Result<Option<Reso
     let container = environment.spec.builder.container.as_ref();
     let Some(declared) = container.and_then(|Opaque(container)| container.get("resources")) else { return Ok(None) };
     let read = serde_json::from_value(declared.clone());
-    read.map(Some).map_err(|error| format!("builder.container.resources of environment {}: {error}", name_of(environment)))
+    read.map(Some)
+        .map_err(|error| format!("builder.container.resources of environment {}: {error}", name_of(environment)))
 }
 
 /// Gives the variables of a pod's first container, then those of a container.

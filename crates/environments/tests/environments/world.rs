@@ -56,7 +56,11 @@ pub(crate) fn catalog() -> Environments {
     let cache = std::env::var_os("FISSION_TEST_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         Path::new(&std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache/fission-test")
     });
-    Environments::new(Options::new(cache.join("environments"), std::env::var_os("PATH").unwrap_or_default(), env!("CARGO_BIN_EXE_fission-binary-env")))
+    Environments::new(Options::new(
+        cache.join("environments"),
+        std::env::var_os("PATH").unwrap_or_default(),
+        env!("CARGO_BIN_EXE_fission-binary-env"),
+    ))
     .unwrap()
 }
 

@@ -113,7 +113,9 @@ impl Workshop {
             Ok(()) => (BuildStatus::Succeeded, String::new()),
             Err(Stop::Outdated) => return,
             Err(Stop::Failed(why)) => (BuildStatus::Failed, why),
-            Err(Stop::Interrupted(why)) => (BuildStatus::Failed, format!("{why}, twice; fission package rebuild tries again")),
+            Err(Stop::Interrupted(why)) => {
+                (BuildStatus::Failed, format!("{why}, twice; fission package rebuild tries again"))
+            }
         };
         if !message.is_empty() {
             log.say(&message);
@@ -143,7 +145,8 @@ impl Workshop {
     async fn attempt(&self, report: &Report, order: &Order, log: &Log, again: bool) -> Result<(), Stop> {
         let package = report.current().await?;
         let environment = self.environment(order, &package).await?;
-        let own = if package.spec.buildcmd.is_empty() { &environment.spec.builder.command } else { &package.spec.buildcmd };
+        let own =
+            if package.spec.buildcmd.is_empty() { &environment.spec.builder.command } else { &package.spec.buildcmd };
         let command = parse_command(own).map_err(Stop::Failed)?;
         log.say(format_args!("building with {}: {}", package.spec.environment.name, command.join(" ")));
         report.stands(BuildStatus::Running, if again { SECOND_TRY } else { FIRST_TRY }, &log.text().1).await?;
@@ -186,7 +189,8 @@ impl Workshop {
     /// Packs what was built and puts it into the storage.
     async fn store(&self, artifact: Artifact, log: &Log) -> Result<Archive, Stop> {
         let limits = self.builds.code.unpack_limits();
-        let interrupted = |error: &dyn std::fmt::Display| Stop::Interrupted(format!("the result could not be stored: {error}"));
+        let interrupted =
+            |error: &dyn std::fmt::Display| Stop::Interrupted(format!("the result could not be stored: {error}"));
         let file = self.builds.code.scratch().map_err(|error| interrupted(&error))?;
         let packing = tokio::task::spawn_blocking(move || {
             let mut file = file;
@@ -233,11 +237,7 @@ impl Workshop {
 }
 
 /// Does something and writes the log of it meanwhile.
-async fn streaming<T>(
-    report: &Report,
-    log: &Log,
-    doing: impl Future<Output = T>,
-) -> Result<T, Stop> {
+async fn streaming<T>(report: &Report, log: &Log, doing: impl Future<Output = T>) -> Result<T, Stop> {
     let mut written = log.text().0;
     let mut interval = tokio::time::interval(LOG_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -276,7 +276,3 @@ pub(crate) fn last_lines(log: &str) -> String {
     let text = lines[lines.len().saturating_sub(LINES)..].join("\n");
     text.chars().skip(text.chars().count().saturating_sub(CHARS)).collect()
 }
-
-#[cfg(test)]
-#[path = "build_tests.rs"]
-mod tests;

@@ -52,8 +52,14 @@ pub(super) enum PackError {
 /// left out.
 pub(super) fn pack(result: &Path, archive: &mut File, limits: &UnpackLimits) -> Result<Vec<String>, PackError> {
     let (parent, name) = (result.parent().unwrap_or(Path::new("/")), result.file_name().unwrap_or_default());
-    let above = openat2(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::empty())
-        .map_err(io::Error::from)?;
+    let above = openat2(
+        CWD,
+        parent,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::empty(),
+    )
+    .map_err(io::Error::from)?;
     let no_links = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let result = openat2(&above, Path::new(name), flags(), Mode::empty(), no_links).map_err(io::Error::from)?;
     let mut file = File::from(result);
@@ -175,7 +181,9 @@ impl Packing<'_> {
         let name = path.to_str().ok_or_else(|| PackError::Name { name: path.to_owned() })?;
         self.entries += 1;
         let entries = self.entries;
-        check("entries", entries as u64, limits.entries as u64, || format!("it has {entries} files and folders or more"))?;
+        check("entries", entries as u64, limits.entries as u64, || {
+            format!("it has {entries} files and folders or more")
+        })?;
         check("path_bytes", name.len() as u64, limits.path_bytes as u64, || format!("the path {name} is that long"))?;
         Ok(name)
     }

@@ -39,13 +39,7 @@ pub(super) fn in_background(work: impl FnOnce() + Send + 'static) {
 }
 
 /// Makes the folders and copies the source. Says whether the source is a folder.
-pub(super) fn lay_out(
-    top: &Path,
-    work: &Path,
-    source: &Path,
-    cache: &Path,
-    user: Option<u32>,
-) -> io::Result<bool> {
+pub(super) fn lay_out(top: &Path, work: &Path, source: &Path, cache: &Path, user: Option<u32>) -> io::Result<bool> {
     DirBuilder::new().mode(0o700).create(top)?;
     for path in [work, &work.join(SCRATCH)] {
         DirBuilder::new().mode(0o755).create(path)?;

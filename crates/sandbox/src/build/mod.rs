@@ -193,11 +193,7 @@ impl SandboxBuilder {
 }
 
 /// The environment variables of a build: ours, the language's, the Environment object's; a later one wins.
-fn variables(
-    environment: &Environment,
-    tools: &BuildTools,
-    place: &Place,
-) -> Result<Vec<(String, String)>, String> {
+fn variables(environment: &Environment, tools: &BuildTools, place: &Place) -> Result<Vec<(String, String)>, String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let inside = |name: &str| text(&place.inside_work.join(name));
     let folders: Vec<String> = tools.path.iter().map(|folder| text(folder)).collect();

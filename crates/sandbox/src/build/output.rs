@@ -18,7 +18,11 @@ const CHUNK: usize = 64 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Gives both outputs to the log until the build has ended, and says how it ended.
-pub(super) async fn pump(outputs: Outputs, log: &dyn BuildLog, ended: impl Future<Output = Ended>) -> io::Result<Ended> {
+pub(super) async fn pump(
+    outputs: Outputs,
+    log: &dyn BuildLog,
+    ended: impl Future<Output = Ended>,
+) -> io::Result<Ended> {
     let (stdout, stderr) = outputs.into_pipes();
     let reading = async {
         let both = tokio::join!(read(stdout, log), read(stderr, log));
