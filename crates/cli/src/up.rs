@@ -36,6 +36,9 @@ pub struct UpArgs {
     /// Most instances at once on this machine
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     pub max_instances: usize,
+    /// Memory that stays free, in MiB: with less, new instances wait; a tenth of the machine's when not given
+    #[arg(long, value_name = "MIB")]
+    pub memory_reserve: Option<u64>,
     /// Memory an instance may use when its environment sets no limit, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub memory_limit: u64,

@@ -124,12 +124,10 @@ impl Environments {
             .dirs()
             .filter(|folder| folder.get_file(folder.path().join(definition::FILE)).is_some())
             .map(|folder| Definition::embedded(&FOLDERS, folder));
-        for definition in embedded {
-            let definition = definition?;
-            if !definitions.iter().any(|other| other.name == definition.name) {
-                definitions.push(definition);
-            }
-        }
+        let mut embedded = embedded.collect::<Result<Vec<_>, _>>()?;
+        embedded.retain(|definition| !definitions.iter().any(|other| other.name == definition.name));
+        embedded.sort_by(|a, b| a.name.cmp(&b.name));
+        definitions.extend(embedded);
         Ok(Self { definitions, options })
     }
 

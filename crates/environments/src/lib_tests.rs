@@ -39,3 +39,60 @@ async fn the_binary_environment_needs_nothing_but_our_own_executable() {
     let runtime = catalog().prepare("fission/binary-env", &LogProgress).await.unwrap();
     assert_eq!(runtime.argv, ["/bin/fission", "__binary-env"]);
 }
+
+#[test]
+fn builders_answer_to_their_own_images_and_to_those_of_their_runtime() {
+    let catalog = catalog();
+    let name = |image: &str| catalog.resolve_builder(image).map(|definition| definition.name.as_str());
+    assert_eq!(name("ghcr.io/fission/node-builder:latest"), Some("nodejs"));
+    assert_eq!(name("fission/node-env"), Some("nodejs"));
+    assert_eq!(name("acme/node-builder"), None);
+    assert!(catalog.resolve("fission/node-builder").is_none(), "a builder runs no functions");
+}
+
+/// A folder of environments with one in it.
+fn folder(toml: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("cobol")).unwrap();
+    std::fs::write(folder.path().join("cobol/environment.toml"), toml).unwrap();
+    std::fs::write(folder.path().join("cobol/server"), "the server").unwrap();
+    folder
+}
+
+const COBOL: &str = r#"
+summary = "COBOL"
+images = ["cobol-env", "node-env"]
+files = ["server"]
+shared = ["python/load.py"]
+start = { argv = ["{home}/server"], listen = "tcp" }
+"#;
+
+fn with(folder: &Path) -> Result<Environments, DefinitionError> {
+    Environments::new(Options { folders: vec![folder.to_owned()], ..Options::new("/nowhere", "", "/bin/fission") })
+}
+
+#[test]
+fn an_operators_folder_adds_environments_and_wins_over_the_embedded_ones() {
+    let folder = folder(COBOL);
+    for given in [folder.path().to_owned(), folder.path().join("cobol")] {
+        let catalog = with(&given).unwrap();
+        let name = |image: &str| catalog.resolve(image).map(|definition| definition.name.as_str());
+        assert_eq!((name("fission/cobol-env"), name("fission/node-env")), (Some("cobol"), Some("cobol")));
+        assert_eq!((name("fission/node-env-22"), name("fission/python-env")), (Some("nodejs"), Some("python")));
+        let files: Vec<&str> = catalog.list()[0].contents.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(files, ["server", "load.py"], "files of embedded environments can be shared");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_operators_folder_is_named_with_its_path() {
+    let nothing = tempfile::tempdir().unwrap();
+    let message = |folder: &Path| with(folder).unwrap_err().to_string();
+    assert!(message(nothing.path()).contains("environment.toml"), "{}", message(nothing.path()));
+    assert!(message(Path::new("/no/such")).contains("/no/such"));
+    let unknown = folder(&COBOL.replace("summary", "sumary"));
+    let said = message(unknown.path());
+    assert!(said.contains("cobol/environment.toml") && said.contains("sumary"), "{said}");
+    let missing = folder(&COBOL.replace("[\"server\"]", "[\"missing\"]"));
+    assert!(message(missing.path()).contains("lists missing"), "{}", message(missing.path()));
+}

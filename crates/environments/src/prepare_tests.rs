@@ -58,13 +58,19 @@ ways = [
 argv = ["{tool}", "{home}/server"]
 env = { HOME_OF_IT = "{home}" }
 listen = "tcp"
+
+[build]
+argv = ["sh", "{home}/build"]
+env = { TOOL = "{tool}" }
+inherit = ["PACKAGE_REGISTRY", "UNSET"]
+programs = ["helper", "not-there"]
 "#;
 
 fn definition(source: &'static str, server: &'static [u8]) -> Definition {
     let mut definition: Definition = toml::from_str(source).unwrap();
     definition.name = "made-up".to_owned();
-    definition.source = source;
-    definition.contents = vec![("server".to_owned(), server)];
+    source.clone_into(&mut definition.source);
+    definition.contents = vec![("server".to_owned(), server.into())];
     definition
 }
 
@@ -201,4 +207,25 @@ async fn a_cache_that_cannot_be_written_is_named() {
     host.options.cache_dir = "/proc/no/such/place".into();
     let error = prepare(&definition(ENVIRONMENT, b"server"), &host.options, &Told::default()).await.unwrap_err();
     assert!(matches!(&error, PrepareError::Cache { path, .. } if path.starts_with("/proc/no")), "{error}");
+}
+
+#[tokio::test]
+async fn a_build_finds_its_languages_programs_and_the_variables_named_for_it_and_no_others() {
+    let mut host = host("true");
+    host.write("helper", "");
+    let set = [("PACKAGE_REGISTRY", "mirror"), ("HTTPS_PROXY", "proxy"), ("PASSWORD", "secret")];
+    host.options.variables = set.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let definition = definition(ENVIRONMENT, b"server");
+    let build = definition.build.as_ref().unwrap();
+    let tools = prepare_build(&definition, build, &host.options, &Told::default()).await.unwrap();
+    let bin = host.folder.path().join("bin");
+    let tool = bin.join("tool").display().to_string();
+    let home = host.options.cache_dir.join(names_in(&host.options.cache_dir).remove(0));
+    assert_eq!(tools.argv, ["sh".to_owned(), format!("{}/build", home.display())]);
+    let expected = [("HTTPS_PROXY", "proxy"), ("PACKAGE_REGISTRY", "mirror"), ("TOOL", &tool)];
+    assert_eq!(tools.env, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(tools.path, [bin.clone()]);
+    for path in [home, bin.join("tool"), bin.join("helper")] {
+        assert!(tools.read_only.contains(&path), "{path:?} is shown: {:?}", tools.read_only);
+    }
 }

@@ -34,7 +34,7 @@ impl Executor for PoolManager {
             Ok(Ok(Err(refusal))) => Err(refusal),
             // The group answers everyone before it goes; this is what is left to say if it could not.
             Ok(Err(_)) => Err(refusals::shutting_down()),
-            Err(_) => Err(refusals::timed_out(&group.function, &group.waited_for())),
+            Err(_) => Err(refusals::timed_out(&group.function, &group.waited_for(policy.room.full()))),
         };
         policy.settle(&group);
         outcome

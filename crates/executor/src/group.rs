@@ -262,7 +262,8 @@ impl Group {
     }
 
     /// What a request that got no slot in time was waiting for.
-    pub(crate) fn waited_for(&self) -> String {
+    /// `full`: which limit of this machine instances wait for.
+    pub(crate) fn waited_for(&self, full: Option<String>) -> String {
         let state = self.state();
         let environment = &self.function.spec.environment.name;
         if state.pending == 0 {
@@ -276,7 +277,10 @@ impl Group {
         }
         match state.stage {
             Stage::Turn => "its turn: too many functions are being loaded on this machine".into(),
-            Stage::Instance => format!("an instance of environment {environment} to be ready"),
+            Stage::Instance => {
+                let full = full.map(|limit| format!("; {limit}")).unwrap_or_default();
+                format!("an instance of environment {environment} to be ready{full}")
+            }
             Stage::Build => format!(
                 "package {package} to be built: fission package info --name {package} --follow",
                 package = self.function.spec.package.package_ref.name

@@ -34,6 +34,7 @@ mod pool;
 mod poolmgr;
 mod reaper;
 mod refusals;
+pub mod room;
 mod run;
 mod specialize;
 mod updates;

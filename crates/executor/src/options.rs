@@ -1,10 +1,13 @@
 //! Every limit of the pool manager, with its unit and the reason for its default.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fission_api::{Environment, Function, Package};
 use fission_rpc::cache::Cache;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+
+use crate::room::{Memory, Unlimited};
 
 /// What bounds the pool manager.
 #[derive(Clone, Debug)]
@@ -20,6 +23,13 @@ pub struct Options {
     /// Instances of all functions and pools together. 500; the composition root derives it from the memory there is,
     /// so that a burst waits instead of making the machine swap.
     pub max_instances: usize,
+    /// Knows how much memory is left. [`Unlimited`](crate::room::Unlimited); the composition root knows the machine's.
+    pub memory: Arc<dyn Memory>,
+    /// Bytes of memory that stay free: with less, a new instance waits until others have ended. 0.
+    pub memory_reserve: u64,
+    /// Bytes an instance is expected to take until it is up and its real size shows. 96 MiB: the largest of our
+    /// environments' servers with a function.
+    pub memory_per_instance: u64,
     /// Generic instances one pool makes at once when nobody waits for them. 2: refilling must not starve requests.
     pub refill_concurrency: usize,
     /// Pause before an instance taken from a pool is replaced. 10 ms: the specialization that took it has the machine
@@ -48,6 +58,9 @@ impl Default for Options {
             pending_per_function: 20,
             max_queue: 10_000,
             max_instances: 500,
+            memory: Arc::new(Unlimited),
+            memory_reserve: 0,
+            memory_per_instance: 96 << 20,
             refill_concurrency: 2,
             refill_pause: Duration::from_millis(10),
             attempts: 3,

@@ -3,7 +3,6 @@
 //! Locks are taken in this order and never held across an await: functions, pools, one group, one pool, one instance.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use fission_api::{Environment, Function};
 use fission_rpc::code::CodeSource;
 use fission_rpc::endpoint::{FunctionEndpoints, FunctionKey, Index};
 use fission_rpc::refusal::Refusal;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +22,8 @@ use crate::metrics::Metrics;
 use crate::options::{Declarations, Options};
 use crate::plan::Plan;
 use crate::pool::{Pool, runtime_of};
-use crate::{reaper, specialize};
+use crate::room::Room;
+use crate::specialize;
 
 /// Longest time an instance may take to end once the platform goes down; its requests are done by then.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -49,10 +49,7 @@ pub(crate) struct Policy {
     pub(crate) ending: CancellationToken,
     pub(crate) conditions: Conditions,
     pub(crate) metrics: Metrics,
-    /// Instances this machine still has room for.
-    slots: Arc<Semaphore>,
-    /// Creations waiting for room.
-    slot_waiters: AtomicUsize,
+    pub(crate) room: Room,
     functions: Mutex<Functions>,
     /// Groups of replaced and deleted generations, until nothing of them is left.
     retired: Mutex<Vec<Arc<Group>>>,
@@ -70,8 +67,7 @@ impl Policy {
         Arc::new(Self {
             register: Register::new(options.failed_kept),
             turns: Semaphore::new(options.specializations.clamp(1, Semaphore::MAX_PERMITS)),
-            slots: Arc::new(Semaphore::new(options.max_instances.clamp(1, Semaphore::MAX_PERMITS))),
-            slot_waiters: AtomicUsize::new(0),
+            room: Room::new(&options),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -207,25 +203,6 @@ impl Policy {
         }
     }
 
-    /// Room for one instance on this machine. Waits for it if `wanted`, after asking for something idle to end.
-    pub(crate) async fn slot(self: &Arc<Self>, wanted: impl Fn() -> bool) -> Option<OwnedSemaphorePermit> {
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            return Some(slot);
-        }
-        if !wanted() {
-            return None;
-        }
-        self.slot_waiters.fetch_add(1, Ordering::Relaxed);
-        let _waiting = SlotWaiter(&self.slot_waiters);
-        reaper::make_room(self);
-        self.slots.clone().acquire_owned().await.ok()
-    }
-
-    /// Creations waiting for room on this machine.
-    pub(crate) fn slot_waiters(&self) -> usize {
-        self.slot_waiters.load(Ordering::Relaxed)
-    }
-
     /// Ends an instance that serves no one, in the background.
     pub(crate) fn destroy(self: &Arc<Self>, instance: Arc<Instance>) {
         let policy = self.clone();
@@ -247,7 +224,7 @@ impl Policy {
     pub(crate) fn end_all(&self) {
         self.ending.cancel();
         self.turns.close();
-        self.slots.close();
+        self.room.close();
     }
 
     /// Takes a specialized instance out of service; it is ended when its requests in flight are done. Those who wait
@@ -284,14 +261,5 @@ impl Policy {
                 }
             }
         }
-    }
-}
-
-/// Counts itself out when the wait is over or given up.
-struct SlotWaiter<'a>(&'a AtomicUsize);
-
-impl Drop for SlotWaiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -21,6 +21,7 @@ use crate::backend::{BackendError, InstanceSpec};
 use crate::instance::Instance;
 use crate::plan::count;
 use crate::policy::Policy;
+use crate::room;
 
 /// Failures in a row after which takers are told at once, and people are told in the environment's status.
 const CRASH_LOOP: u32 = 3;
@@ -331,7 +332,7 @@ impl Pool {
                 *prepared = true;
             }
         }
-        let Some(slot) = policy.slot(wanted).await else { return Ok(None) };
+        let Some((slot, _making)) = room::enter(&policy, wanted).await else { return Ok(None) };
         let Ok(_turn) = policy.turns.acquire().await else { return Ok(None) };
         let instance = Instance::new(environment.clone(), self.runtime, function.clone(), slot);
         policy.register.insert(instance.clone());

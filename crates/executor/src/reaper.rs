@@ -22,7 +22,7 @@ pub(crate) fn tick(policy: &Arc<Policy>) {
     for pool in policy.pools() {
         pool.tick();
     }
-    for _ in 0..policy.slot_waiters() {
+    for _ in 0..policy.room.waiting() {
         if !make_room(policy) {
             break;
         }

@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) search_path: OsString,
     /// Most instances on this machine.
     pub(crate) max_instances: usize,
+    /// Bytes of memory that stay free; `None` is a tenth of the machine's.
+    pub(crate) memory_reserve: Option<u64>,
     /// Memory of an instance whose environment sets no limit, in bytes.
     pub(crate) memory_bytes: u64,
     /// Folders of environments beside the built-in ones.
@@ -77,6 +79,7 @@ impl Config {
             environment_cache,
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             max_instances: args.max_instances,
+            memory_reserve: args.memory_reserve.map(|mib| mib << 20),
             memory_bytes: args.memory_limit << 20,
             environment_folders: args.environments,
             variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),

@@ -9,6 +9,7 @@
 mod api_listener;
 mod config;
 mod credentials;
+mod memory;
 mod metrics_page;
 mod platform;
 mod ports;

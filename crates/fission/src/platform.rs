@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api_listener::{ApiListener, certificate_hosts};
 use crate::config::Config;
 use crate::credentials::{Credentials, write_secret};
+use crate::memory::MachineMemory;
 use crate::preparation::{Preparation, Shown};
 use crate::status_page::{StatusPage, version};
 use crate::{metrics_page, ports, unserved};
@@ -197,7 +198,13 @@ impl Rooms {
         let (functions, packages) = (declarations.functions.clone(), declarations.packages.clone());
         let environments_declared = declarations.environments.clone();
         let (secrets, config_maps) = (declarations.secrets.clone(), declarations.config_maps.clone());
-        let options = fission_executor::Options { max_instances: config.max_instances, ..Default::default() };
+        let memory = MachineMemory::find();
+        let options = fission_executor::Options {
+            max_instances: config.max_instances,
+            memory_reserve: config.memory_reserve.unwrap_or_else(|| memory.default_reserve()),
+            memory: Arc::new(memory),
+            ..Default::default()
+        };
         let executor =
             PoolManager::new(options, Arc::new(backend), declarations, index.clone(), Arc::new(code.clone()));
         let triggers: Cache<HTTPTrigger> = Cache::default();

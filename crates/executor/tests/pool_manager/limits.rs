@@ -147,3 +147,71 @@ async fn a_pool_gives_up_a_warm_instance_for_another_environments_request() {
     assert!(world.backend.most_living() <= 3);
     eventually("one fewer is warm", || in_phase(&world, Phase::Generic).len() == 2).await;
 }
+
+/// Memory of a made-up machine.
+#[derive(Debug, Default)]
+struct Free(std::sync::atomic::AtomicU64);
+
+impl fission_executor::room::Memory for Free {
+    fn available(&self) -> Option<u64> {
+        Some(self.0.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+fn with_memory(free: u64) -> (Arc<Free>, Options) {
+    let memory = Arc::new(Free(free.into()));
+    let options = Options { memory: memory.clone(), memory_reserve: 50, memory_per_instance: 10, ..Options::default() };
+    (memory, options)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_on_a_machine_short_of_memory_waits_for_it_instead_of_making_more() {
+    let (memory, options) = with_memory(1000);
+    let world = Arc::new(World::new(options, 0));
+    let function = world.declare(fixtures::function("hello"));
+    let first = ask(&world, &function).await.unwrap();
+    memory.0.store(55, std::sync::atomic::Ordering::Relaxed);
+    let waiting = burst(&world, &function, 3, ms(1));
+    tokio::time::sleep(ms(1000)).await;
+    assert_eq!(creates(&world), 1, "nothing is made without room for it");
+    memory.0.store(1000, std::sync::atomic::Ordering::Relaxed);
+    for request in waiting {
+        request.await.unwrap().unwrap();
+    }
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_on_their_way_count_before_their_memory_is_used() {
+    let (_memory, options) = with_memory(75);
+    let world = Arc::new(World::new(options, 0));
+    world.backend.set_create_delay(ms(500));
+    let function = world.declare(fixtures::function("hello"));
+    let requests = burst(&world, &function, 10, ms(10_000));
+    tokio::time::sleep(ms(100)).await;
+    assert_eq!(creates(&world), 2, "50 stay free, 10 are kept for each");
+    requests.into_iter().for_each(|request| request.abort());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_instance_of_a_machine_is_made_however_little_memory_there_is() {
+    let (_memory, options) = with_memory(1);
+    let world = Arc::new(World::new(options, 0));
+    let function = world.declare(fixtures::function("hello"));
+    let requests = burst(&world, &function, 3, ms(1));
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    assert!(creates(&world) >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waited_in_vain_for_memory_is_told_the_setting() {
+    let (memory, options) = with_memory(1000);
+    let world = World::new(options, 0);
+    let serving = ask(&world, &world.declare(fixtures::function("first"))).await.unwrap();
+    memory.0.store(1, std::sync::atomic::Ordering::Relaxed);
+    let refusal = ask(&world, &world.declare(fixtures::function("second"))).await.unwrap_err();
+    assert!(refusal.message.contains("fission up --memory-reserve"), "{}", refusal.message);
+    drop(serving);
+}
