@@ -3,10 +3,12 @@
 //! One binary on purpose: it links once. Each test has a platform of its own on free ports. Start reading in `world`.
 
 mod article;
+mod building;
 mod cli;
 mod configuration;
 mod durability;
 mod faults;
+mod foreign;
 mod kubectl;
 mod lifecycle;
 mod logs;

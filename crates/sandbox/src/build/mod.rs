@@ -258,6 +258,8 @@ fn judge(how: &Ended) -> Result<(), BuildError> {
     match how {
         Ended::Code(0) => Ok(()),
         Ended::Code(127) => Err(failed("the build command exited with code 127: a program it needs is not there")),
+        // How a shell says that a program it ran got the signal.
+        Ended::Code(code) if *code == 128 + FILE_TOO_LARGE => judge(&Ended::Signal(FILE_TOO_LARGE)),
         Ended::Code(code) => Err(failed(format_args!("the build command exited with code {code}"))),
         Ended::OverMemory(limit) => Err(failed(format_args!(
             "the build was killed: over its memory limit of {} (fission up --build-memory, or the environment's \
