@@ -1,4 +1,4 @@
-//! Cold starts, creation to first answer, the idle platform, and ten thousand functions.
+//! Creation to first answer, the idle platform, and ten thousand functions.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::load::Connection;
-use crate::platform::{Platform, fission_path};
+use crate::platform::{Deployment, Platform, fission_path};
 use crate::stats::{Samples, figure, heading, row};
 
-/// Warm instances each pool has when a cold start begins.
+/// Warm instances a pool has when a function is created.
 const POOL: usize = 3;
-/// Cold starts per language.
-const COLD_STARTS: usize = 200;
 /// Functions created and called through the CLI.
 const CREATIONS: usize = 30;
 /// Functions registered in the scale measurement.
@@ -21,49 +19,7 @@ const FUNCTIONS: usize = 10_000;
 /// Functions registered at once.
 const WRITERS: usize = 64;
 
-/// `module.exports = async (context) => ({ status: 200, body: "hello\n" });`
-const NODE: &str = "bW9kdWxlLmV4cG9ydHMgPSBhc3luYyAoY29udGV4dCkgPT4gKHsgc3RhdHVzOiAyMDAsIGJvZHk6ICJoZWxsb1xuIiB9KTsK";
-/// `def main():\n    return "hello\n"`
-const PYTHON: &str = "ZGVmIG1haW4oKToKICAgIHJldHVybiAiaGVsbG9cbiIK";
-/// `#!/bin/sh\necho hello`
-const SHELL: &str = "IyEvYmluL3NoCmVjaG8gaGVsbG8K";
-
-const LANGUAGES: [(&str, &str, &str); 3] = [
-    ("node", "fission/node-env", NODE),
-    ("python", "fission/python-env", PYTHON),
-    ("binary", "fission/binary-env", SHELL),
-];
-
-/// First calls of functions never loaded, pool warm, clock from connect to last byte.
-pub(crate) async fn cold_starts(binary: &Path) -> Result<()> {
-    let platform = Platform::start(binary).await?;
-    heading("Cold start: pool warm, function never loaded, connect to last byte");
-    for (name, image, source) in LANGUAGES {
-        platform.environment(name, image, POOL).await?;
-        for n in 0..COLD_STARTS {
-            platform.function(&format!("{name}-{n}"), name, source).await?;
-        }
-        let mut samples = Vec::with_capacity(COLD_STARTS);
-        let mut parts = [("admit", vec![]), ("wait", vec![]), ("specialize", vec![]), ("function", vec![])];
-        for n in 0..COLD_STARTS {
-            platform.pool_is_full(name, POOL).await?;
-            settle().await;
-            let start = Instant::now();
-            let answer = Connection::open(platform.router).await?.get(&format!("/{name}-{n}")).await?;
-            samples.push(start.elapsed());
-            ensure!(answer.status == 200, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
-            for (part, values) in &mut parts {
-                values.extend(answer.timing(part).map(|ms| Duration::from_secs_f64(ms / 1000.0)));
-            }
-        }
-        let parts: Vec<String> = parts
-            .into_iter()
-            .map(|(part, values)| format!("{part} {:.2}", Samples::new(values).percentile(50.0)))
-            .collect();
-        row(&format!("cold {name}"), &Samples::new(samples), &format!("p50 of the parts: {}", parts.join(", ")));
-    }
-    Ok(())
-}
+const NODE: &[u8] = b"module.exports = async (context) => ({ status: 200, body: 'hello' });";
 
 /// `fission function create`, `fission route create` and the first answer, CLI included.
 pub(crate) async fn creation(binary: &Path) -> Result<()> {
@@ -116,7 +72,7 @@ pub(crate) async fn scale(binary: &Path) -> Result<()> {
     heading("Ten thousand functions and routes");
     let platform = Platform::start(binary).await?;
     platform.environment("node", "fission/node-env", 0).await?;
-    platform.function("first", "node", NODE).await?;
+    platform.function("first", "node", &Deployment::literal(NODE), 1).await?;
     settle().await;
     let before = platform.process.resident_kib()?;
     let start = Instant::now();
@@ -126,7 +82,7 @@ pub(crate) async fn scale(binary: &Path) -> Result<()> {
             let platform = platform.clone();
             tokio::spawn(async move {
                 for n in (writer..FUNCTIONS).step_by(WRITERS) {
-                    platform.function(&format!("idle-{n}"), "node", NODE).await?;
+                    platform.function(&format!("idle-{n}"), "node", &Deployment::literal(NODE), 1).await?;
                 }
                 anyhow::Ok(())
             })

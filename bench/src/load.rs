@@ -2,11 +2,12 @@
 //! itself stays small beside what it measures.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// One answer.
 pub(crate) struct Answer {
@@ -25,16 +26,44 @@ impl Answer {
     }
 }
 
+/// Where a server listens.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
 /// A keep-alive connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
+    pub(crate) async fn open(place: impl Into<Place>) -> Result<Self> {
+        let stream = match place.into() {
+            Place::Tcp(address) => {
+                let stream =
+                    TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+                stream.set_nodelay(true)?;
+                Stream::Tcp(stream)
+            }
+            Place::Unix(path) => {
+                let connected = UnixStream::connect(&path).await;
+                Stream::Unix(connected.with_context(|| format!("cannot connect to {}", path.display()))?)
+            }
+        };
         Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
@@ -45,7 +74,10 @@ impl Connection {
     }
 
     async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
-        self.stream.write_all(request).await?;
+        match &mut self.stream {
+            Stream::Tcp(stream) => stream.write_all(request).await?,
+            Stream::Unix(stream) => stream.write_all(request).await?,
+        }
         self.buffer.clear();
         let head_end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
@@ -74,7 +106,11 @@ impl Connection {
     }
 
     async fn read_more(&mut self) -> Result<()> {
-        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+        let read = match &mut self.stream {
+            Stream::Tcp(stream) => stream.read_buf(&mut self.buffer).await?,
+            Stream::Unix(stream) => stream.read_buf(&mut self.buffer).await?,
+        };
+        if read == 0 {
             bail!("the server closed the connection");
         }
         Ok(())
@@ -83,16 +119,17 @@ impl Connection {
 
 /// Runs `connections` clients against one path for a while. Gives every latency.
 pub(crate) async fn closed_loop(
-    address: SocketAddr,
+    place: impl Into<Place>,
     path: &'static str,
     connections: usize,
     time: Duration,
 ) -> Result<Vec<Duration>> {
-    let end = Instant::now() + time;
+    let (end, place) = (Instant::now() + time, place.into());
     let clients: Vec<_> = (0..connections)
         .map(|_| {
+            let place = place.clone();
             tokio::spawn(async move {
-                let mut connection = Connection::open(address).await?;
+                let mut connection = Connection::open(place).await?;
                 let mut latencies = Vec::with_capacity(64 * 1024);
                 while Instant::now() < end {
                     let start = Instant::now();

@@ -1,9 +1,10 @@
 //! One benchmark per promised figure, beside the alternative. `bench/run` runs them all and prints the table of
 //! `bench/README.md`.
 //!
-//! Start reading in `proxy` (the warm path) and `cold`.
+//! Start reading in `proxy` (the warm path) and `languages` (the cold one).
 
 mod cold;
+mod languages;
 mod load;
 mod platform;
 mod process;
@@ -31,8 +32,10 @@ struct Arguments {
 enum What {
     /// The router beside nginx and haproxy.
     Proxy,
-    /// First calls of functions never loaded.
-    Cold { binary: PathBuf },
+    /// First calls, and requests a second, of every language, or of those whose image has a word in it.
+    Languages { binary: PathBuf, only: Option<String> },
+    /// A hundred first calls at once.
+    Burst { binary: PathBuf },
     /// From source file to first answer through the CLI.
     Creation { binary: PathBuf },
     /// Memory and start time of a platform with nothing to do.
@@ -54,7 +57,8 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         match arguments.what {
             What::Proxy => proxy::run().await,
-            What::Cold { binary } => cold::cold_starts(&binary).await,
+            What::Languages { binary, only } => languages::run(&binary, only.as_deref()).await,
+            What::Burst { binary } => languages::burst(&binary).await,
             What::Creation { binary } => cold::creation(&binary).await,
             What::Idle { binary } => cold::idle(&binary).await,
             What::Scale { binary } => cold::scale(&binary).await,

@@ -6,9 +6,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::load::Place;
 use crate::process::Process;
 
 /// A running `fission up` with a folder of its own.
@@ -35,7 +38,7 @@ impl Platform {
         command
             .args(["up", "--listen-api", "127.0.0.1:0", "--listen-router", "127.0.0.1:0", "--data"])
             .arg(folder.path());
-        command.env("FISSION_ENVIRONMENT_CACHE", std::env::temp_dir().join("fission-bench-environments"));
+        command.env("FISSION_ENVIRONMENT_CACHE", cache());
         command.stderr(std::fs::File::create(folder.path().join("platform.log"))?);
         let process = Process::start(&mut command)?;
         let status = loop {
@@ -87,20 +90,38 @@ impl Platform {
             if pods["items"].as_array().map_or(0, |items| items.iter().filter(warm).count()) >= poolsize {
                 return Ok(());
             }
-            ensure!(start.elapsed() < Duration::from_secs(120), "the pool of {environment} does not fill");
+            ensure!(start.elapsed() < Duration::from_secs(300), "the pool of {environment} does not fill");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Package, function and route `/<name>` of one literal source.
-    pub(crate) async fn function(&self, name: &str, environment: &str, literal_base64: &str) -> Result<()> {
+    /// Where its router listens.
+    pub(crate) fn place(&self) -> Place {
+        Place::Tcp(self.router)
+    }
+
+    /// A package whose source the platform builds.
+    pub(crate) async fn source_package(&self, name: &str, environment: &str, source: &[u8]) -> Result<()> {
         let environment = json!({ "namespace": "default", "name": environment });
-        let deployment = json!({ "type": "literal", "literal": literal_base64 });
+        let spec = json!({ "environment": environment, "source": Deployment::literal(source).0 });
+        self.create(&fission_path("packages"), &object("Package", name, &spec)).await.map(drop)
+    }
+
+    /// Package, function and route `/<name>` of code.
+    pub(crate) async fn function(
+        &self,
+        name: &str,
+        environment: &str,
+        code: &Deployment,
+        requests_per_pod: usize,
+    ) -> Result<()> {
+        let environment = json!({ "namespace": "default", "name": environment });
+        let deployment = &code.0;
         let package = object("Package", name, &json!({ "environment": environment, "deployment": deployment }));
         let package = self.create(&fission_path("packages"), &package).await?;
         let stamp = &package["metadata"]["resourceVersion"];
         let spec = json!({
-            "environment": environment, "resources": {}, "requestsPerPod": 1, "idletimeout": 1,
+            "environment": environment, "resources": {}, "requestsPerPod": requests_per_pod, "idletimeout": if requests_per_pod == 1 { 1 } else { 120 },
             "package": { "packageref": { "namespace": "default", "name": name, "resourceversion": stamp } },
             "InvokeStrategy": { "StrategyType": "execution", "ExecutionStrategy": { "ExecutorType": "poolmgr", "MinScale": 0, "MaxScale": 0, "TargetCPUPercent": 0, "SpecializationTimeout": 120 } },
         });
@@ -113,6 +134,21 @@ impl Platform {
         self.create(&fission_path("httptriggers"), &object("HTTPTrigger", name, &route)).await?;
         Ok(())
     }
+}
+
+/// What a package deploys.
+pub(crate) struct Deployment(pub(crate) Value);
+
+impl Deployment {
+    /// Code kept in the package itself.
+    pub(crate) fn literal(code: &[u8]) -> Self {
+        Self(json!({ "type": "literal", "literal": BASE64.encode(code) }))
+    }
+}
+
+/// Where prepared environments are kept between runs.
+pub(crate) fn cache() -> PathBuf {
+    std::env::temp_dir().join("fission-bench-environments")
 }
 
 /// Collection path of a kind in the default namespace.
