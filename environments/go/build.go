@@ -6,14 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -28,11 +27,14 @@ const (
 	mainFile = "zz_fission_main.go"
 )
 
-var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)"?`)
+var (
+	moduleLine  = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)"?`)
+	releaseName = regexp.MustCompile(`go(1\.[0-9]+)`)
+)
 
 // compile builds the source at path, a file or a folder, to target. Nothing is written beside the source: what is added
-// to the package is laid over it.
-func compile(path, target, work string) error {
+// to the package is laid over it. What the compiler says goes to log as it says it; without a log it becomes the error.
+func compile(path, target, work string, log io.Writer) error {
 	home, err := home()
 	if err != nil {
 		return err
@@ -45,15 +47,21 @@ func compile(path, target, work string) error {
 	if err != nil {
 		return err
 	}
-	if len(source.Names) == 0 {
-		return fmt.Errorf("%s has no exported function that takes (http.ResponseWriter, *http.Request)", path)
+	if len(files) == 0 {
+		return fmt.Errorf("there are no Go files at the top of the source; it has %s", strings.Join(shown(folder), ", "))
 	}
-	compilation := Compilation{folder: folder, work: work, overlay: map[string]string{}}
+	if len(source.Names) == 0 {
+		return errors.New("the source has no exported function that takes (http.ResponseWriter, *http.Request), like " +
+			"func Handler(w http.ResponseWriter, r *http.Request)")
+	}
+	compilation := Compilation{folder: folder, work: work, overlay: map[string]string{}, log: log}
 	module, arguments, err := compilation.module()
 	if err != nil {
 		return err
 	}
 	for file, content := range source.Changed {
+		// The compiler tells of the file it reads, unless it is told of another.
+		content = append([]byte("//line "+file+":1:1\n"), content...)
 		if err := compilation.lay(file, content); err != nil {
 			return err
 		}
@@ -105,6 +113,8 @@ type Compilation struct {
 	work string
 	// Files seen by the compiler, and the files that hold their content.
 	overlay map[string]string
+	// Where what the compiler says goes, or nothing.
+	log io.Writer
 }
 
 // lay gives a file of the package a content that is not its own.
@@ -114,25 +124,26 @@ func (c *Compilation) lay(file string, content []byte) error {
 	return os.WriteFile(at, content, 0o600)
 }
 
-// module gives the path of the package's module, and the arguments that let it be built where nothing may be written.
+// module gives the path of the package's module, and the arguments that let it be built where nothing may be written. The
+// compiler gets a go.mod of its own, in which it notes modules that the source imports and its go.mod lacks.
 func (c *Compilation) module() (string, []string, error) {
 	file := filepath.Join(c.folder, "go.mod")
+	own := filepath.Join(c.work, "go.mod")
 	content, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return "function", nil, c.lay(file, []byte("module function\n\ngo 1.21\n"))
-	}
-	if err != nil {
-		return "", nil, fmt.Errorf("%s cannot be read: %w", file, err)
+		content = []byte("module function\n\ngo " + languageVersion() + "\n")
+		c.overlay[file] = own
+	} else if err != nil {
+		return "", nil, fmt.Errorf("go.mod cannot be read: %w", err)
 	}
 	found := moduleLine.FindSubmatch(content)
 	if found == nil {
-		return "", nil, fmt.Errorf("%s has no module line", file)
+		return "", nil, errors.New("go.mod has no module line; the first line of one is: module example.com/function")
 	}
-	if _, err := os.Stat(filepath.Join(c.folder, "vendor")); err == nil {
+	if _, err := os.Stat(filepath.Join(c.folder, "vendor")); err == nil && c.overlay[file] == "" {
 		return string(found[1]), nil, nil
 	}
-	copied := filepath.Join(c.work, "go.mod")
-	if err := os.WriteFile(copied, content, 0o600); err != nil {
+	if err := os.WriteFile(own, content, 0o600); err != nil {
 		return "", nil, err
 	}
 	if sums, err := os.ReadFile(filepath.Join(c.folder, "go.sum")); err == nil {
@@ -140,7 +151,16 @@ func (c *Compilation) module() (string, []string, error) {
 			return "", nil, err
 		}
 	}
-	return string(found[1]), []string{"-mod=mod", "-modfile=" + copied}, nil
+	// Downloads must not be read-only: whoever cleans up is not always root.
+	return string(found[1]), []string{"-mod=mod", "-modfile=" + own, "-modcacherw"}, nil
+}
+
+// languageVersion is that of this compiler, as `go mod init` has it.
+func languageVersion() string {
+	if version := releaseName.FindStringSubmatch(runtime.Version()); version != nil {
+		return version[1]
+	}
+	return "1.21"
 }
 
 func mainSource(module string, names []string) []byte {
@@ -154,35 +174,13 @@ func mainSource(module string, names []string) []byte {
 	return text.Bytes()
 }
 
-// cache gives a build cache that can be written: the prepared one or, where that is read-only, links to all it holds.
-func (c *Compilation) cache(prepared string) (string, error) {
-	const write = 2
-	if syscall.Access(prepared, write) == nil {
-		return prepared, nil
-	}
-	own := filepath.Join(c.work, "cache")
-	return own, filepath.WalkDir(prepared, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		at := filepath.Join(own, strings.TrimPrefix(path, prepared))
-		if entry.IsDir() {
-			return os.Mkdir(at, 0o700)
-		}
-		if entry.Name() == "trim.txt" {
-			return nil
-		}
-		return os.Symlink(path, at)
-	})
-}
-
-// run calls the compiler. What it says becomes the error, with file and line.
+// run calls the compiler. What it says has file and line.
 func (c *Compilation) run(home, target string, arguments []string) error {
 	overlay, err := json.Marshal(map[string]any{"Replace": c.overlay})
 	if err != nil {
 		return err
 	}
-	cache, err := c.cache(filepath.Join(home, "cache"))
+	cache, err := writableCache(filepath.Join(home, "cache"), c.work)
 	if err != nil {
 		return err
 	}
@@ -198,20 +196,49 @@ func (c *Compilation) run(home, target string, arguments []string) error {
 	command.Env = append(os.Environ(),
 		"GOCACHE="+cache, "GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOENV=off", "GOFLAGS=", "GOWORK=off",
 		"GO111MODULE=on")
+	if os.Getenv("HOME") == "" && os.Getenv("GOPATH") == "" {
+		command.Env = append(command.Env, "GOPATH="+filepath.Join(c.work, "modules"))
+	}
 	// What it started must not keep its output open after the time is up.
 	command.WaitDelay = time.Second
-	said, err := command.CombinedOutput()
-	if err == nil {
+	var said bytes.Buffer
+	told := &compilerOutput{to: &said, folder: c.work}
+	if c.log != nil {
+		told.to = c.log
+	}
+	told.relative, _ = filepath.Rel(c.folder, c.work)
+	command.Stdout, command.Stderr = told, told
+	if err = command.Run(); err == nil {
 		return nil
 	}
 	if deadline.Err() != nil {
 		return fmt.Errorf("the code does not compile within %v", buildTimeout)
 	}
-	if len(said) > maxComplaint {
-		said = said[:maxComplaint]
-	}
-	if len(bytes.TrimSpace(said)) == 0 {
+	var failed *exec.ExitError
+	if !errors.As(err, &failed) {
 		return fmt.Errorf("the code cannot be compiled: %w", err)
 	}
-	return fmt.Errorf("the code does not compile:\n%s", bytes.TrimSpace(said))
+	if c.log != nil {
+		return errors.New("the build failed; the lines above say why")
+	}
+	said.Truncate(min(said.Len(), maxComplaint))
+	if len(bytes.TrimSpace(said.Bytes())) == 0 {
+		return fmt.Errorf("the code cannot be compiled: %w", err)
+	}
+	return fmt.Errorf("the code does not compile:\n%s", bytes.TrimSpace(said.Bytes()))
+}
+
+// compilerOutput passes on what the compiler says without the folder of our own copies: a user knows a go.mod by its name.
+type compilerOutput struct {
+	to               io.Writer
+	folder, relative string
+}
+
+func (o *compilerOutput) Write(said []byte) (int, error) {
+	shown := string(said)
+	for _, folder := range []string{o.folder, o.relative} {
+		shown = strings.ReplaceAll(shown, folder+string(filepath.Separator), "")
+	}
+	_, err := io.WriteString(o.to, shown)
+	return len(said), err
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/build"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"io"
 	"os"
@@ -37,10 +39,10 @@ func makeProgram(path, work string) (string, error) {
 		return executable(path, work)
 	}
 	target := filepath.Join(work, "program")
-	return target, compile(path, target, work)
+	return target, compile(path, target, work, nil)
 }
 
-// buildTo compiles a function's source to a file.
+// buildTo compiles a function's source to a file and tells on standard error how it goes.
 func buildTo(source, target string) error {
 	work, err := os.MkdirTemp("", "build-")
 	if err != nil {
@@ -50,7 +52,7 @@ func buildTo(source, target string) error {
 	if target, err = filepath.Abs(target); err != nil {
 		return err
 	}
-	return compile(source, target, work)
+	return compile(source, target, work, os.Stderr)
 }
 
 func isProgram(path string) bool {
@@ -70,17 +72,25 @@ func onlyProgram(folder string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be read: %w", folder, err)
 	}
-	var names []string
 	for _, entry := range entries {
 		if path := filepath.Join(folder, entry.Name()); isProgram(path) {
 			return path, nil
 		}
+	}
+	return "", fmt.Errorf("the package has neither Go files nor a program at its top; it has %s", strings.Join(shown(folder), ", "))
+}
+
+// shown are names of a folder for someone whose code is not there.
+func shown(folder string) []string {
+	entries, _ := os.ReadDir(folder)
+	names := []string{}
+	for _, entry := range entries[:min(len(entries), shownFiles)] {
 		names = append(names, entry.Name())
 	}
-	if len(names) > shownFiles {
-		names = names[:shownFiles]
+	if len(names) == 0 {
+		return []string{"nothing"}
 	}
-	return "", fmt.Errorf("the package has neither Go files nor a program at its top; it has %s", strings.Join(names, ", "))
+	return names
 }
 
 // executable gives a path the program can be executed at: its own, or a copy where its mode forbids.
@@ -89,12 +99,19 @@ func executable(path, work string) (string, error) {
 	if err == nil && info.Mode()&0o111 != 0 {
 		return path, nil
 	}
-	content, err := os.ReadFile(path)
+	program, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be read: %w", path, err)
 	}
-	copied := filepath.Join(work, "program")
-	return copied, os.WriteFile(copied, content, 0o700)
+	defer program.Close()
+	path = filepath.Join(work, "program")
+	copied, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o700)
+	if err != nil {
+		return "", err
+	}
+	// The system copies from file to file by itself.
+	_, err = io.Copy(copied, program)
+	return path, errors.Join(err, copied.Close())
 }
 
 // Source is the main package of a function.
@@ -110,9 +127,10 @@ func readSource(files map[string][]byte) (*Source, error) {
 	source := &Source{Changed: map[string][]byte{}}
 	positions := token.NewFileSet()
 	for path, content := range files {
-		file, err := parser.ParseFile(positions, path, content, parser.SkipObjectResolution)
+		// All files lie at the top, so this is their path as the user knows it.
+		file, err := parser.ParseFile(positions, filepath.Base(path), content, parser.SkipObjectResolution)
 		if err != nil {
-			return nil, fmt.Errorf("%s does not parse:\n%w", filepath.Base(path), err)
+			return nil, unparsable(err)
 		}
 		if file.Name.Name != "main" {
 			where := positions.Position(file.Name.Pos())
@@ -129,6 +147,19 @@ func readSource(files map[string][]byte) (*Source, error) {
 	}
 	sort.Strings(source.Names)
 	return source, nil
+}
+
+// unparsable has each of a file's syntax errors on a line, up to the parser's own limit.
+func unparsable(err error) error {
+	var list scanner.ErrorList
+	if !errors.As(err, &list) {
+		return err
+	}
+	text := "the code does not parse:"
+	for _, one := range list {
+		text += "\n" + one.Error()
+	}
+	return errors.New(text)
 }
 
 func (s *Source) function(f *ast.FuncDecl, path string, content []byte, positions *token.FileSet) {
