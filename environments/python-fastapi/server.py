@@ -18,6 +18,8 @@ import signal  # noqa: E402
 
 # Idle connections are closed by the one who opened them, never from this side: no request can meet a closing connection.
 IDLE_SECONDS = 10 * 365 * 24 * 3600
+# Bytes of a WebSocket's message; a larger one ends its connection with 1009.
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 # Connections that may wait to be accepted.
 BACKLOG = 1024
 
@@ -40,6 +42,9 @@ async def serve(uvicorn, application):
         port=int(os.environ.get("RUNTIME_PORT") or 8888),
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        # As in the other environments. Also: with it a message one byte too long came shortened.
+        ws_per_message_deflate=False,
         lifespan="off",
         interface="asgi3",
         log_config=None,

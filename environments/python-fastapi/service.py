@@ -1,5 +1,6 @@
 """The ASGI application: specializes once, then gives every request to the function."""
 
+import contextlib
 import functools
 import inspect
 import json
@@ -9,11 +10,12 @@ import traceback
 
 import fission_load as loading
 import fission_logs as logs
-from fastapi import HTTPException, Request, Response, WebSocket
+from fastapi import HTTPException, Request, Response, WebSocket, status
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.websockets import WebSocketDisconnect
 
 UNSPECIALIZED = "Generic container: no requests supported"
 # Where version 1 of the protocol keeps its code.
@@ -32,7 +34,8 @@ class Function:
         parameters = list(inspect.signature(function).parameters.values())
         self._takes_request = bool(parameters)
         self.for_websockets = bool(parameters) and (
-            parameters[0].annotation in (WebSocket, "WebSocket") or parameters[0].name in WEBSOCKET_NAMES
+            parameters[0].annotation in (WebSocket, "WebSocket")
+            or (parameters[0].annotation is inspect.Parameter.empty and parameters[0].name in WEBSOCKET_NAMES)
         )
 
     async def __call__(self, connection):
@@ -78,6 +81,8 @@ class Service:
         return await response(scope, receive, send)
 
     async def _call(self, request):
+        if self._function.for_websockets:
+            return PlainTextResponse("this function takes WebSockets only\n", 400)
         try:
             result = await self._function(request)
             return result if isinstance(result, Response) else JSONResponse(jsonable_encoder(result))
@@ -91,15 +96,20 @@ class Service:
         if self._function is None or not self._function.for_websockets:
             return await websocket.close()
         _enter(websocket.scope)
+        code = status.WS_1000_NORMAL_CLOSURE
         try:
-            return await self._function(websocket)
-        except HTTPException:
-            return await websocket.close()
+            await self._function(websocket)
+        except (HTTPException, WebSocketDisconnect):
+            # The function's refusal, or it was told that the other side is gone.
+            pass
         except Exception as error:
             _tell(error)
-            return None
+            code = status.WS_1011_INTERNAL_ERROR
         finally:
             _flush()
+        # Unless it is closed already.
+        with contextlib.suppress(RuntimeError, OSError):
+            await websocket.close(code)
 
     async def _specialize(self, path, request):
         if self._function is not None:

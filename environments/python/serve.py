@@ -1,9 +1,10 @@
-"""Waitress, told to send every chunk at once and to finish what it has when it ends."""
+"""Waitress, told to send every chunk at once, to let WebSockets be, and to finish what it has when it ends."""
 
 import logging
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 from waitress.task import WSGITask
 
@@ -37,12 +38,41 @@ class Task(WSGITask):
         super().write(data)
 
 
+class Parser(HTTPRequestParser):
+    """A request as it comes in."""
+
+    def received(self, data):
+        used = super().received(data)
+        # More behind it would be frames that nobody has asked for yet, or the next of several requests.
+        if self.completed and "UPGRADE" in self.headers and used == len(data) and not self.error:
+            self.empty = self.channel.upgrade(self)
+        return used
+
+
 class Channel(HTTPChannel):
     """A connection."""
 
     task_class = Task
     # While set, written bytes wait for the next write.
     hold = False
+
+    def parser_class(self, adj):
+        parser = Parser(adj)
+        parser.channel = self
+        return parser
+
+    def upgrade(self, request):
+        """Gives the socket away if it becomes a WebSocket, and says whether. Runs in the loop."""
+        if request.headers["UPGRADE"].lower() != "websocket" or self.requests or self.total_outbufs_len:
+            return False
+        server, sock, number = self.server, self.socket, self._fileno
+        environ = self.task_class(self, request).get_environment()
+        if not server.websockets.take(server, sock, environ):
+            return False
+        # It is another's in the loop's map already.
+        server.active_channels.pop(number, None)
+        self.socket, self._fileno, self.connected = None, None, False
+        return True
 
     def write_soon(self, data):
         written = super().write_soon(data)
@@ -57,7 +87,7 @@ class Channel(HTTPChannel):
 class Server:
     """A listening server and how to end it."""
 
-    def __init__(self, application, socket_path=None, port=8888):
+    def __init__(self, application, websockets, socket_path=None, port=8888):
         # Says how many requests wait at every request; the platform knows.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         where = (
@@ -82,6 +112,7 @@ class Server:
             ident=None,
         )
         self.server.channel_class = Channel
+        self.server.websockets = self.websockets = websockets
         self.draining = False
 
     def drain(self):
@@ -93,9 +124,13 @@ class Server:
         """Serves until drained."""
         server = self.server
         while not self.draining:
-            wasyncore.loop(timeout=30, use_poll=True, map=server._map, count=1)
+            wasyncore.loop(timeout=1 if self.websockets.busy else 30, use_poll=True, map=server._map, count=1)
+            self.websockets.tend()
         server.accepting = False
         server.del_channel(server._map)
         server.socket.close()
-        while any(channel.requests or channel.total_outbufs_len for channel in list(server.active_channels.values())):
+        self.websockets.drain()
+        channels = server.active_channels
+        while self.websockets.busy or any(one.requests or one.total_outbufs_len for one in list(channels.values())):
             wasyncore.loop(timeout=DRAIN_POLL_SECONDS, use_poll=True, map=server._map, count=1)
+            self.websockets.tend()

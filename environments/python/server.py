@@ -27,14 +27,17 @@ def sibling(name):
 def main():
     logs = sibling("logs")
     sibling("load")
+    websocket = sibling("websocket")
     service = sibling("service")
     serve = sibling("serve")
 
     logs.install()
     service.warm_up(os.path.join(HOME, "warm"))
+    application, socket_path = service.Service(), os.environ.get("FISSION_SOCKET")
     server = serve.Server(
-        service.Service(),
-        socket_path=os.environ.get("FISSION_SOCKET"),
+        application,
+        websocket.WebSockets(application, notify_fetcher=not socket_path),
+        socket_path=socket_path,
         port=int(os.environ.get("RUNTIME_PORT") or 8888),
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -10,6 +10,7 @@ import threading
 
 import fission_load as loading
 import fission_logs as logs
+import fission_websocket as websocket
 from flask import Flask
 
 UNSPECIALIZED = "Generic container: no requests supported"
@@ -23,10 +24,12 @@ class FunctionApp(Flask):
     def __init__(self, function):
         super().__init__("function", static_folder=None, template_folder=None)
         self._function = self._run_async(function) if inspect.iscoroutinefunction(function) else function
+        self.takes_websockets = _takes(function, None, None)
+        self._only_websockets = self.takes_websockets and not _takes(function)
 
     @staticmethod
     def _run_async(function):
-        return lambda: asyncio.run(function())
+        return lambda *arguments: asyncio.run(function(*arguments))
 
     def create_url_adapter(self, request):
         """No routes: every path belongs to the function, `//` and all."""
@@ -34,14 +37,22 @@ class FunctionApp(Flask):
 
     def dispatch_request(self):
         """Calls the function."""
+        if self._only_websockets:
+            return "this function takes WebSockets only\n", 400, {"Content-Type": "text/plain; charset=utf-8"}
         return self._function()
+
+    def serve_websocket(self, environ, socket, clients):
+        """Calls the function with an open WebSocket."""
+        with self.request_context(environ):
+            self._function(socket, clients)
 
 
 class Service:
     """One generic container."""
 
     def __init__(self):
-        self._app = None
+        # The function's, when there is one.
+        self.app = None
         self._lock = threading.Lock()
 
     def __call__(self, environ, start_response):
@@ -50,18 +61,30 @@ class Service:
             return _text(start_response, "200 OK", "")
         if path in ("/specialize", "/v2/specialize") and environ["REQUEST_METHOD"] == "POST":
             return self._specialize(path, environ, start_response)
-        if self._app is None:
+        if self.app is None:
             return _text(start_response, "500 Internal Server Error", UNSPECIALIZED)
+        if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+            return self._refuse_websocket(environ, start_response)
         logs.enter(environ)
         try:
-            return self._app.wsgi_app(environ, start_response)
+            return self.app.wsgi_app(environ, start_response)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
 
+    def _refuse_websocket(self, environ, start_response):
+        """Why this did not become one; see `WebSockets.take`."""
+        if not self.app.takes_websockets:
+            why = "this function takes no WebSockets: one that does is main(ws, clients)"
+            return _text(start_response, "400 Bad Request", why)
+        answer = websocket.handshake(environ)
+        if answer.status_code == 101:
+            return _text(start_response, "503 Service Unavailable", "there is no room for another WebSocket")
+        return _text(start_response, "400 Bad Request", answer.body.decode())
+
     def _specialize(self, path, environ, start_response):
         with self._lock:
-            if self._app is not None:
+            if self.app is not None:
                 return _text(start_response, "400 Bad Request", "Not a generic container")
             filepath, name = V1_CODE_PATH, "main"
             if path == "/v2/specialize":
@@ -72,7 +95,7 @@ class Service:
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     return _text(start_response, "400 Bad Request", f"the specialize request cannot be read: {error!r}")
             try:
-                self._app = FunctionApp(loading.load_function(filepath, name))
+                self.app = FunctionApp(loading.load_function(filepath, name))
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as error:  # A module that calls sys.exit is a module that does not load.
@@ -80,6 +103,15 @@ class Service:
                 print(why, file=sys.stderr)
                 return _text(start_response, "500 Internal Server Error", why)
             return _text(start_response, "200 OK", "")
+
+
+def _takes(function, *arguments):
+    """Whether it can be called so."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _text(start_response, status, body):
