@@ -7,6 +7,7 @@ mod building;
 mod cli;
 mod configuration;
 mod durability;
+mod examples;
 mod faults;
 mod foreign;
 mod kubectl;

@@ -89,6 +89,7 @@ async fn compile(source: &Path, target: &Path, references: &[&Path]) {
         .find(|path| path.exists())
         .expect("an SDK has a compiler");
     let framework = std::fs::read_dir(home().await.join("references")).unwrap().map(|entry| entry.unwrap().path());
+    let framework = framework.filter(|path| path.extension().is_some_and(|kind| kind == "dll"));
     let output = tokio::process::Command::new(&runtime.argv[0])
         .arg("exec")
         .arg(sdk)

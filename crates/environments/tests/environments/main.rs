@@ -1,6 +1,7 @@
 //! Every environment's server driven as a real process: what all share through one table, then what each has of its own.
 
 mod binary;
+mod build;
 mod dotnet;
 mod examples;
 mod fastapi;
