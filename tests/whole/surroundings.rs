@@ -24,6 +24,18 @@ async fn a_user_without_privileges_gets_hello_world_and_is_told_what_isolates_it
     platform.deploy("fission/binary-env", "shell", "shell.sh", SHELL);
     assert_eq!(platform.get("/shell").await, (200, "shell\n".into()));
     assert_eq!(platform.get("/hello").await, (200, "Hello, world!\n".into()));
+    // A build leaves folders only their owner may list; they go all the same.
+    platform.source("built/build.sh", "mkdir -p locked/in && chmod 555 locked && cp /bin/echo made && id -u");
+    let source = platform.data().join("src/built");
+    let create = ["function", "create", "--name", "built", "--env", "binary-env", "--entrypoint", "made", "--src"];
+    platform.ok(&[&create[..], &[source.to_str().unwrap()]].concat());
+    platform.route("built");
+    assert_eq!(platform.get("/built").await, (200, "\n".into()));
+    let run = platform.data().join("run/instances");
+    eventually("no files of the build are left", || async {
+        fs::read_dir(&run).unwrap().all(|entry| !entry.unwrap().path().join("work").exists())
+    })
+    .await;
     let owner =
         fs::metadata(platform.data().join("status.json")).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
     assert_ne!(owner.unwrap(), 0);

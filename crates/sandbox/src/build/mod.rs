@@ -116,22 +116,25 @@ impl SandboxBuilder {
         let cache = self.caches.join(if code::is_plain_name(&uid) { uid.as_str() } else { "other" });
         let (work, source) = (top.join("work"), job.source.clone());
         let user = report.privileged.then_some(owner);
-        let laid = {
-            let (top, work, cache) = (top.clone(), work.clone(), cache.clone());
-            tokio::task::spawn_blocking(move || files::lay_out(&top, &work, &source, &cache, user))
-        };
-        let source_is_folder = laid
+        let (users, most, into) = (self.users.clone(), self.options.cache_bytes, work.clone());
+        let laid = tokio::task::spawn_blocking(move || {
+            // Both before anything is made: what is made is removed again, also when this fails half-way.
+            let (top, cache) = (files::Temporary(top), Used::new(&users, cache, most));
+            let source_is_folder = files::lay_out(&top.0, &into, &source, &cache.path, user)?;
+            Ok((top, cache, source_is_folder))
+        });
+        let (top, cache, source_is_folder) = laid
             .await
-            .unwrap_or_else(|error| Err(error.into()))
+            .unwrap_or_else(|error| Err(std::io::Error::from(error)))
             .map_err(|error| interrupted(format_args!("the build could not have its files: {error}")))?;
         let private = report.has(Feature::PrivateFiles);
         Ok(Place {
             number,
-            top: files::Temporary(top),
+            top,
             inside_work: if private { PathBuf::from(layout::PACKAGES) } else { work.clone() },
-            inside_cache: if private { PathBuf::from(layout::CACHE) } else { cache.clone() },
+            inside_cache: if private { PathBuf::from(layout::CACHE) } else { cache.path.clone() },
             work,
-            cache: Used::new(&self.users, cache, self.options.cache_bytes),
+            cache,
             owner,
             source_is_folder,
         })
