@@ -10,6 +10,7 @@ mod nodejs;
 mod php;
 mod preparation;
 mod python;
+mod ruby;
 mod variables;
 mod world;
 
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use world::{BINARY, DOTNET, FASTAPI, GO, LANGUAGES, NODEJS, PHP, Server, read_until, request};
+use world::{BINARY, DOTNET, FASTAPI, GO, LANGUAGES, NODEJS, PHP, RUBY, Server, read_until, request};
 
 #[tokio::test]
 async fn method_path_query_headers_and_body_reach_the_function_and_its_answer_comes_back() {
@@ -295,6 +296,10 @@ async fn a_folder_is_a_package_and_the_entry_point_names_what_is_in_it() {
         (PHP, "", "main file"),
         (PHP, "lib/inner.php::Inner\\Deep::answer", "vendored"),
         (PHP, "page.php", "A page\n"),
+        (RUBY, "hello", "from a folder"),
+        (RUBY, "", "main file"),
+        (RUBY, "deep", "deep"),
+        (RUBY, "vendored", "vendored"),
         (BINARY, "hello", "from a folder"),
     ] {
         let server = Server::with(language, &language.file("folder"), entry).await;
@@ -319,6 +324,8 @@ async fn an_entry_point_that_is_not_there_is_refused_with_what_there_is() {
         (PHP, "nothere.php::fn", "main.php"),
         (PHP, "main.php::nothere", "hello"),
         (PHP, "../echo.php::handler", "outside"),
+        (RUBY, "nothere", "hello"),
+        (RUBY, "puts", "hello"),
         (BINARY, "nothere", "hello"),
         (BINARY, "../echo.sh", "hello"),
         (BINARY, "", "hello"),

@@ -35,9 +35,10 @@ pub(crate) const FASTAPI: Language =
     Language { name: "python-fastapi", image: "fission/python-fastapi-env", extension: "py" };
 pub(crate) const DOTNET: Language = Language { name: "dotnet", image: "fission/dotnet20-env", extension: "cs" };
 pub(crate) const PHP: Language = Language { name: "php", image: "fission/php-env", extension: "php" };
+pub(crate) const RUBY: Language = Language { name: "ruby", image: "fission/ruby-env", extension: "rb" };
 
 /// The table every behaviour all environments share is driven through.
-pub(crate) const LANGUAGES: [Language; 7] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, BINARY];
+pub(crate) const LANGUAGES: [Language; 8] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, BINARY];
 
 impl Language {
     /// A function every language has, by its name without extension.

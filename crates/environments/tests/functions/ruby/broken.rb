@@ -1,0 +1,3 @@
+def handler
+  = 2
+end

@@ -1,0 +1,5 @@
+require_relative 'lib/words'
+
+def hello
+  Words::FOLDER
+end

@@ -1,0 +1,3 @@
+module Word
+  TEXT = 'vendored'
+end

@@ -1,0 +1,5 @@
+require 'odd'
+
+def handler
+  Odd::TEXT
+end

@@ -1,0 +1,3 @@
+module Odd
+  TEXT = 'not in lib'
+end

@@ -1,0 +1,6 @@
+def handler
+  print "one\nt"
+  STDOUT << "wo\n"
+  warn 'three'
+  'printed'
+end

@@ -1,0 +1,3 @@
+def handler(context)
+  context.request.body.read.bytesize.to_s
+end

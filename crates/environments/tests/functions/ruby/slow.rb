@@ -1,0 +1,4 @@
+def handler
+  sleep 0.3
+  'slow'
+end

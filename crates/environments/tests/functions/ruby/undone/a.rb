@@ -1,0 +1,3 @@
+def left_over
+  'left over'
+end

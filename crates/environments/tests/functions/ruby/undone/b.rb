@@ -1,0 +1,1 @@
+raise LoadError, 'b is not ready'

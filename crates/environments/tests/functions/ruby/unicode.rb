@@ -1,0 +1,3 @@
+def handler(context)
+  'Grüße, 世界 🌍'
+end

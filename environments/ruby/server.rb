@@ -1,0 +1,25 @@
+# frozen_string_literal: true
+
+# Starts the server of the ruby environment. Start reading in service.rb (the protocol), then load.rb (the function).
+
+# Text without a declared encoding is UTF-8, whatever the locale says.
+Encoding.default_external = Encoding::UTF_8
+# Libraries, Puma among them, take its absence for a developer's machine.
+ENV['RACK_ENV'] ||= 'production'
+
+require_relative 'output'
+require_relative 'serve'
+require_relative 'service'
+require_relative 'warmup'
+
+Fission::Output.install
+Fission::Warmup.run(File.join(__dir__, 'warm'))
+
+server = Fission::Serve.server(Fission::Service.new)
+%w[TERM INT].each { |signal| trap(signal) { server.stop } }
+begin
+  Fission::Serve.listen(server, ENV['FISSION_SOCKET'].to_s, (ENV['RUNTIME_PORT'] || 8888).to_i)
+rescue SystemCallError => error
+  abort "ruby environment: cannot listen: #{error.message}"
+end
+server.run.join
