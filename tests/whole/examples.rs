@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::world::{PATIENCE, Platform};
 
 /// What the call of each example must have in its answer. Every example of the page is here, and nothing else is.
-const ANSWERS: [(&str, &str); 25] = [
+const ANSWERS: [(&str, &str); 28] = [
     ("nodejs/hello.js", "Hello, world!"),
     ("nodejs/echo.js", "\"a\":1"),
     ("nodejs/stream.mjs", "data: tick"),
@@ -30,6 +30,9 @@ const ANSWERS: [(&str, &str); 25] = [
     ("dotnet/hello.cs", "Hello, world!"),
     ("dotnet/addition.cs", "42"),
     ("dotnet/prices", "\"gross\":119"),
+    ("ruby/hello.rb", "Hello, world!"),
+    ("ruby/guestbook.rb", "Ada"),
+    ("ruby/invoice", "1,234.56 EUR"),
     ("binary/hello.sh", "Hello, world!"),
     ("binary/upper.sh", "LOUDER"),
     ("binary/prices", "pen: 1.20"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::world::{Answer, BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PHP, PYTHON, Server, request};
+use crate::world::{Answer, BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PHP, PYTHON, RUBY, Server, request};
 
 async fn post(language: Language, example: &str, kind: &str, body: &'static str) -> Answer {
     let folder = tempfile::tempdir().unwrap();
@@ -21,6 +21,7 @@ async fn the_examples_answer_what_their_table_says() {
         (DOTNET, "dotnet/hello.cs"),
         (GO, "go/hello.go"),
         (PHP, "php/hello.php"),
+        (RUBY, "ruby/hello.rb"),
         (BINARY, "binary/hello.sh"),
     ] {
         assert_eq!(post(language, example, "text/plain", "").await.text(), "Hello, world!\n", "{example}");
