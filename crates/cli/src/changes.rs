@@ -1,20 +1,23 @@
-//! `--watch`: apply again whenever files change.
+//! `--watch`: tells when files change, and when they are quiet again.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::failure::{Doing, Outcome};
 
-/// Quiet time after a change before it is acted on: editors write a file in several steps.
-const SETTLE: Duration = Duration::from_millis(500);
+/// Quiet time after a change before it is acted on: editors write a file in several steps, a few milliseconds apart.
+const SETTLE: Duration = Duration::from_millis(50);
+/// Longest time a change waits while others keep coming.
+const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 /// Changes told ahead; more are the same news.
 const NEWS: usize = 1;
 
 /// Tells of changes below a folder.
-pub(super) struct Changes {
+pub(crate) struct Changes {
     news: mpsc::Receiver<()>,
     _watcher: notify::RecommendedWatcher,
 }
@@ -22,7 +25,7 @@ pub(super) struct Changes {
 impl Changes {
     /// Starts watching files, and folders with everything in them. A file is watched through its folder, since editors
     /// put a new file in its place; what else changes there is not told.
-    pub(super) fn of(inputs: &[PathBuf]) -> Outcome<Self> {
+    pub(crate) fn of(inputs: &[PathBuf]) -> Outcome<Self> {
         let (tell, news) = mpsc::channel(NEWS);
         let wanted: Vec<PathBuf> = inputs.iter().map(|input| absolute(input)).collect();
         let ours = wanted.clone();
@@ -45,12 +48,18 @@ impl Changes {
         Ok(Self { news, _watcher: watcher })
     }
 
-    /// Waits for a change and until things are quiet again; false when watching is over.
-    pub(super) async fn next(&mut self) -> bool {
+    /// Waits for a change and until things are quiet again, or have not been for too long; false when watching is over.
+    pub(crate) async fn next(&mut self) -> bool {
         if self.news.recv().await.is_none() {
             return false;
         }
-        while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.news.recv()).await {}
+        let latest = Instant::now() + SETTLED_WITHIN;
+        let quiet = || latest.min(Instant::now() + SETTLE);
+        while let Ok(Some(())) = tokio::time::timeout_at(quiet(), self.news.recv()).await {
+            if Instant::now() >= latest {
+                break;
+            }
+        }
         true
     }
 }
