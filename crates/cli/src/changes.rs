@@ -19,6 +19,8 @@ const NEWS: usize = 1;
 /// Tells of changes below a folder.
 pub(crate) struct Changes {
     news: mpsc::Receiver<()>,
+    /// When the first and the last of the changes came that are waited out.
+    seen: Option<(Instant, Instant)>,
     _watcher: notify::RecommendedWatcher,
 }
 
@@ -45,26 +47,94 @@ impl Changes {
             };
             watcher.watch(place, mode).doing(format_args!("cannot watch {}", place.display()))?;
         }
-        Ok(Self { news, _watcher: watcher })
+        Ok(Self { news, seen: None, _watcher: watcher })
     }
 
     /// Waits for a change and until things are quiet again, or have not been for too long; false when watching is over.
+    /// Dropped while it waits, it forgets nothing.
     pub(crate) async fn next(&mut self) -> bool {
-        if self.news.recv().await.is_none() {
-            return false;
-        }
-        let latest = Instant::now() + SETTLED_WITHIN;
-        let quiet = || latest.min(Instant::now() + SETTLE);
-        while let Ok(Some(())) = tokio::time::timeout_at(quiet(), self.news.recv()).await {
-            if Instant::now() >= latest {
-                break;
+        loop {
+            let quiet = self.seen.map(|(first, last)| (first + SETTLED_WITHIN).min(last + SETTLE));
+            let news = match quiet {
+                None => Ok(self.news.recv().await),
+                Some(quiet) => tokio::time::timeout_at(quiet, self.news.recv()).await,
+            };
+            let now = Instant::now();
+            match news {
+                Ok(Some(())) if quiet.is_none_or(|quiet| now < quiet) => {
+                    self.seen = Some((self.seen.map_or(now, |(first, _)| first), now));
+                }
+                Ok(None) if self.seen.is_none() => return false,
+                _ => {
+                    self.seen = None;
+                    return true;
+                }
             }
         }
-        true
     }
 }
 
 /// Events carry absolute paths.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched() -> (tempfile::TempDir, PathBuf, Changes) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hello.js");
+        std::fs::write(&file, "1").unwrap();
+        let changes = Changes::of(std::slice::from_ref(&file)).unwrap();
+        (dir, file, changes)
+    }
+
+    #[tokio::test]
+    async fn a_change_is_told_once_things_are_quiet_and_not_long_after() {
+        let (_dir, file, mut changes) = watched();
+        std::fs::write(&file, "2").unwrap();
+        let started = Instant::now();
+        assert!(changes.next().await);
+        assert!(started.elapsed() >= SETTLE, "an editor may not be done");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_was_seen_is_not_forgotten_by_who_stops_waiting() {
+        let (_dir, file, mut changes) = watched();
+        std::fs::write(&file, "2").unwrap();
+        let (mut given_up, started) = (0, Instant::now());
+        // Nobody has the patience to wait until things are quiet; the change is told all the same, and in time.
+        while tokio::time::timeout(SETTLE / 10, changes.next()).await.is_err() {
+            given_up += 1;
+            assert!(started.elapsed() < SETTLED_WITHIN, "the quiet time begins anew with each wait");
+        }
+        assert!(given_up > 0);
+    }
+
+    #[tokio::test]
+    async fn files_that_change_all_the_time_are_told_of_meanwhile() {
+        let (_dir, file, mut changes) = watched();
+        let busy = async {
+            loop {
+                std::fs::write(&file, "x").unwrap();
+                tokio::time::sleep(SETTLE / 5).await;
+            }
+        };
+        tokio::select! {
+            told = changes.next() => assert!(told),
+            () = busy => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn other_files_of_the_folder_are_nobodys_business() {
+        let (dir, file, mut changes) = watched();
+        std::fs::write(dir.path().join("other.js"), "1").unwrap();
+        let unseen = tokio::time::timeout(SETTLE * 4, changes.next()).await;
+        assert!(unseen.is_err());
+        std::fs::rename(dir.path().join("other.js"), &file).unwrap();
+        assert!(changes.next().await, "a file put in its place is a change");
+    }
 }
