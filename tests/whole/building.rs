@@ -155,7 +155,10 @@ async fn a_build_is_limited_and_told_which_limit_it_met() {
     create(&platform, &source(&platform, "word", "sleep 1000"));
     let (_, body) = platform.get("/hello").await;
     assert!(body.contains("longer than 3 s") && body.contains("--build-timeout"), "{body}");
-    update(&platform, &source(&platform, "word", "for n in 1 2 3 4; do head -c 8000000 /dev/zero >$n; done; sleep 1000"));
+    update(
+        &platform,
+        &source(&platform, "word", "for n in 1 2 3 4; do head -c 8000000 /dev/zero >$n; done; sleep 1000"),
+    );
     status_is(&platform, "running").await;
     status_is(&platform, "failed").await;
     assert!(log(&platform).contains("--build-disk"), "{}", log(&platform));

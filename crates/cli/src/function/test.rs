@@ -129,8 +129,8 @@ pub(super) fn refused_by(parts: &Parts) -> Option<&str> {
     parts.headers.get(header::COMPONENT)?.to_str().ok()
 }
 
-/// What a component of the platform said in the function's place: what happened, which limit decided, what to do.
-pub(super) fn refusal(component: &str, status: StatusCode, body: &[u8]) -> Failure {
+/// What a component of the platform said in the function's place: what happened, which limit decided; and what to do.
+pub(super) fn refusal(component: &str, status: StatusCode, body: &[u8]) -> (Failure, Option<String>) {
     let refusal: Value =
         serde_json::from_slice(body).unwrap_or_else(|_| json!({ "message": String::from_utf8_lossy(body).trim() }));
     let said = refusal["message"].as_str().filter(|said| !said.is_empty()).unwrap_or("no reason is given");
@@ -140,16 +140,17 @@ pub(super) fn refusal(component: &str, status: StatusCode, body: &[u8]) -> Failu
         let change = limit["change"].as_str().unwrap_or_default();
         failure = failure.hint(format_args!("the limit is {name} = {value}; to change it: {change}"));
     }
-    match refusal["hint"].as_str() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    (failure, refusal["hint"].as_str().map(str::to_owned))
 }
 
 /// After the function's own failure its last lines may tell why.
 async fn failed(args: &TestArgs, s: &mut Session, parts: &Parts, answer: &[u8]) -> Outcome {
     if let Some(component) = refused_by(parts) {
-        return Err(refusal(component, parts.status, answer));
+        let (failure, hint) = refusal(component, parts.status, answer);
+        return Err(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        });
     }
     let lines = last_lines(args, parts, s).await.unwrap_or_default();
     if !lines.is_empty() {
