@@ -17,6 +17,7 @@ mod misbehaviour;
 mod packages;
 mod python_client;
 mod routes;
+mod run_local;
 mod specs;
 mod streams;
 mod surroundings;

@@ -59,6 +59,7 @@ pub use kubernetes_watch_trigger::{KubernetesWatchTrigger, KubernetesWatchTrigge
 pub use message_queue_trigger::{MessageQueueTrigger, MessageQueueTriggerSpec, MessageQueueTriggerStatus};
 pub use package::{Archive, BuildStatus, Checksum, OciArchive, Package, PackageSpec, PackageStatus};
 pub use reference::{FunctionReference, FunctionReferenceType};
+pub use rules::build_command_problem;
 pub use time_trigger::{TimeTrigger, TimeTriggerSpec, TimeTriggerStatus};
 pub use wire::{AnyJson, Opaque};
 pub use workflow::{Workflow, WorkflowSpec, WorkflowStatus};

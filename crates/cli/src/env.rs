@@ -29,6 +29,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("FISSION_INTERNAL_AUTH_SECRET", "secret internal requests are signed with; may not be blank"),
     variable("FISSION_AUTH_TOKEN", "bearer token for requests to the router"),
     variable("FISSION_AUTH_URI", "login path of the router; /auth/login when unset"),
+    variable("FISSION_ENVIRONMENT_CACHE", "folder of prepared environments, for function run-local"),
     variable("NO_COLOR", "any value turns colours off"),
 ];
 

@@ -70,6 +70,11 @@ impl Io {
         let _ = writeln!(self.err, "{line}");
     }
 
+    /// Text on standard error, exactly. Failing to write it changes nothing.
+    pub fn complain_exactly(&mut self, text: &str) {
+        let _ = self.err.write_all(text.as_bytes());
+    }
+
     /// A next command, only when a person is watching.
     pub fn suggest(&mut self, command: impl fmt::Display) {
         if self.out_is_terminal {

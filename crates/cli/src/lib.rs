@@ -15,6 +15,7 @@
 
 mod archive;
 mod args;
+mod changes;
 mod check;
 mod code;
 mod completion;

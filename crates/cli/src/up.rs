@@ -57,4 +57,7 @@ pub struct UpArgs {
     /// Disk space one build may use, its cache included, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 8192)]
     pub build_disk: u64,
+    /// End when standard input ends: for a program that starts a platform of its own and may be killed
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
 }

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) builds: usize,
     /// Limits of one build.
     pub(crate) build: BuildOptions,
+    /// Whether the end of standard input ends the platform.
+    pub(crate) until_stdin_ends: bool,
 }
 
 impl Config {
@@ -84,6 +86,7 @@ impl Config {
             environment_folders: args.environments,
             variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
             builds: args.builds,
+            until_stdin_ends: args.until_stdin_ends,
             build: build_options(args.build_timeout, args.build_memory << 20, args.build_disk << 20),
         })
     }

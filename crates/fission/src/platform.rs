@@ -5,6 +5,7 @@
 //! only when every cache is synced. Shutdown is the reverse: requests end before instances, instances before the API.
 
 use std::fs::Permissions;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,9 @@ use fission_sandbox::{IsolationReport, SandboxBackend};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +71,10 @@ pub(crate) async fn run(config: Config, launcher: Launcher) -> Result<()> {
     let serving = rooms.serve(api.clone(), sockets, credentials.clone(), &running).await?;
     announce(&config, &credentials, &running)?;
 
-    asked_to_end(&mut interrupt, &mut terminate).await;
+    tokio::select! {
+        () = asked_to_end(&mut interrupt, &mut terminate) => {}
+        () = stdin_ends(config.until_stdin_ends) => {}
+    }
     tracing::info!("ending: requests in flight are finished first; a second signal ends at once");
     tokio::select! {
         ended = tokio::time::timeout(SHUTDOWN, serving.drain()) => {
@@ -88,6 +94,20 @@ async fn asked_to_end(interrupt: &mut Signal, terminate: &mut Signal) {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+}
+
+/// Waits until whoever holds the other end of standard input closes it or is gone, where that matters.
+async fn stdin_ends(matters: bool) {
+    if matters {
+        match std::io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd) {
+            Ok(mut stdin) => {
+                while stdin.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "standard input is no pipe, so its end is not seen"),
+        }
+    }
+    std::future::pending().await
 }
 
 fn open_api(data: &Path) -> Result<ApiServer> {

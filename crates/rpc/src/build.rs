@@ -66,18 +66,13 @@ pub trait Builder: Send + Sync + 'static {
     async fn build(&self, job: BuildJob, log: &dyn BuildLog) -> Result<Artifact, BuildError>;
 }
 
-/// Characters with a meaning to a shell. There is no shell: a command that needs one would not do what it says.
-const SHELL: [char; 12] = ['`', ';', '|', '&', '$', '(', ')', '<', '>', '\n', '\r', '\0'];
-
 /// Takes a build command apart at white space. An empty one is the environment's own, `build`.
 ///
-/// The error is for the user: the command has characters that only a shell understands.
+/// The error is for the user: the command has characters that only a shell understands. A package with such a command is
+/// refused when it is stored; that of an environment is not, since most of its packages may need no build.
 pub fn parse_command(command: &str) -> Result<Vec<String>, String> {
-    if let Some(sign) = command.chars().find(|sign| SHELL.contains(sign)) {
-        return Err(format!(
-            "the build command {command:?} has {sign:?}, which only a shell understands, and none runs it; \
-             put the commands into a script in the source and name it: --buildcmd ./build.sh"
-        ));
+    if let Some(problem) = fission_api::build_command_problem(command) {
+        return Err(format!("the build command {command:?} {problem}"));
     }
     let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
     Ok(if words.is_empty() { vec!["build".to_owned()] } else { words })

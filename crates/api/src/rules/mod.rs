@@ -22,6 +22,8 @@ use crate::crd::FieldDefault;
 use crate::field_error::Found;
 use crate::go_duration::GoDuration;
 use crate::reference::{FunctionReference, FunctionReferenceType};
+pub use package::build_command_problem;
+
 use names::{MAX_LABEL, check_label, check_optional_label, label_problem, subdomain_problem};
 
 /// What names of a kind may look like.

@@ -9,6 +9,8 @@ use crate::{MAX_LITERAL_BYTES, Package};
 
 /// Hex digits of a SHA-256 digest.
 const SHA256_HEX: usize = 64;
+/// Characters with a meaning to a shell. There is no shell: a command that needs one would not do what it says.
+const SHELL: [char; 12] = ['`', ';', '|', '&', '$', '(', ')', '<', '>', '\n', '\r', '\0'];
 
 impl Rules for Package {
     const KIND: &'static str = "Package";
@@ -19,7 +21,7 @@ impl Rules for Package {
         ("spec.deployment.oci.imagePullSecrets[].name", "\"\""),
     ];
 
-    fn check(&self, _old: Option<&Self>, found: &mut Found) {
+    fn check(&self, old: Option<&Self>, found: &mut Found) {
         let environment = &self.spec.environment;
         check_own_namespace("spec.environment.namespace", &environment.namespace, &self.metadata, found);
         check_optional_label("spec.environment.name", &environment.name, found);
@@ -28,7 +30,23 @@ impl Rules for Package {
         if self.spec.source.oci.is_some() {
             found.forbidden("spec.source.oci", "a builder cannot read an image; use literal or url");
         }
+        // What is stored already stays writable: its status says that it cannot be built.
+        let buildcmd = &self.spec.buildcmd;
+        let changed = old.is_none_or(|old| old.spec.buildcmd != *buildcmd);
+        if let Some(problem) = build_command_problem(buildcmd).filter(|_| changed) {
+            found.invalid("spec.buildcmd", buildcmd, problem);
+        }
     }
+}
+
+/// Why a command cannot build a package, if it cannot: it has a character that only a shell understands. The sentence
+/// follows the command itself.
+pub fn build_command_problem(command: &str) -> Option<String> {
+    let sign = command.chars().find(|sign| SHELL.contains(sign))?;
+    Some(format!(
+        "has {sign:?}, which only a shell understands, and none runs it; put the commands into a script in the source \
+         and name it: --buildcmd ./build.sh"
+    ))
 }
 
 fn check_archive(path: &str, archive: &Archive, found: &mut Found) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::rules::cases::{accepted_spec, refused_spec};
+use crate::rules::cases::{accepted_spec, changed, problems, refused_spec};
 
 const KIND: &str = "Package";
 
@@ -79,4 +79,21 @@ fn an_image_is_named_and_pinned_once() {
 fn a_directory_in_an_image_stays_inside_it() {
     let problem = "spec.deployment.oci.subPath: Invalid value: \"../x\": may not contain '..'";
     refused_spec(KIND, json!({ "deployment": { "oci": { "image": "i", "subPath": "../x" } } }), problem);
+}
+
+#[test]
+fn a_build_command_needs_no_shell() {
+    accepted_spec(KIND, json!({ "buildcmd": "./build.sh --fast \"not a quote\"" }));
+    let detail = "has '&', which only a shell understands, and none runs it; put the commands into a script in the \
+                  source and name it: --buildcmd ./build.sh";
+    let problem = format!("spec.buildcmd: Invalid value: \"make && make install\": {detail}");
+    refused_spec(KIND, json!({ "buildcmd": "make && make install" }), &problem);
+}
+
+#[test]
+fn a_stored_package_with_such_a_command_can_still_be_told_that_it_failed() {
+    let stored = changed(KIND, &json!({ "spec": { "buildcmd": "a | b" } }));
+    assert_eq!(problems(&stored, Some(&stored)), [""; 0]);
+    let other = changed(KIND, &json!({ "spec": { "buildcmd": "a; b" } }));
+    assert_eq!(problems(&other, Some(&stored)).len(), 1);
 }

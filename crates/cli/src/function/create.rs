@@ -13,11 +13,11 @@ use super::options::OptionFlags;
 use crate::code::sources::{SourceFlags, no_code};
 use crate::failure::{Failure, Outcome};
 use crate::flags::{LabelFlags, SpecFlags, metadata};
-use crate::noun;
 use crate::output::{self, Format, OutputFlag};
 use crate::package::create::{Draft, MAX_NAME};
 use crate::session::Session;
 use crate::spec::save;
+use crate::{noun, package};
 
 /// Create a function
 #[derive(Debug, Args)]
@@ -142,6 +142,7 @@ async fn remote(args: CreateArgs, s: &mut Session) -> Outcome {
     }
     let created = created?;
     output::done(s, format, &created, format_args!("function '{}' created", args.name))?;
+    package::follow::suggest(&package, format, s);
     if let Some(route) = route_args(&args) {
         return crate::route::create::for_function(route, s).await;
     }
@@ -169,10 +170,22 @@ fn draft(args: &CreateArgs, name: String, env: String) -> Draft {
     }
 }
 
-/// The function the flags describe, with every default written out as Fission's own tools do.
+/// The function the flags describe.
 fn build(args: &CreateArgs, namespace: Option<String>, env: &str, package: PackageRef) -> Outcome<Function> {
+    let mut spec = defaults(namespace.clone().unwrap_or_default(), env, package);
+    spec.package.function_name = args.entrypoint.clone().unwrap_or_default();
+    args.options.apply(&mut spec, namespace.as_deref().unwrap_or("default"))?;
+    args.advanced.apply(&mut spec)?;
+    let mut function = Function::new(&args.name, spec);
+    function.metadata = metadata(&args.name, namespace);
+    args.labels.apply(&mut function.metadata)?;
+    Ok(function)
+}
+
+/// A function with every default written out, as Fission's own tools do.
+pub(super) fn defaults(namespace: String, env: &str, package: PackageRef) -> FunctionSpec {
     let mut spec = FunctionSpec {
-        environment: EnvironmentReference { namespace: namespace.clone().unwrap_or_default(), name: env.to_owned() },
+        environment: EnvironmentReference { namespace, name: env.to_owned() },
         function_timeout: DEFAULT_TIMEOUT_SECONDS,
         idle_timeout: Some(DEFAULT_IDLE_TIMEOUT_SECONDS),
         concurrency: DEFAULT_CONCURRENCY,
@@ -180,16 +193,10 @@ fn build(args: &CreateArgs, namespace: Option<String>, env: &str, package: Packa
         ..FunctionSpec::default()
     };
     spec.package.package_ref = package;
-    spec.package.function_name = args.entrypoint.clone().unwrap_or_default();
     let strategy = &mut spec.invoke_strategy.execution_strategy;
     strategy.executor_type = ExecutorType::Poolmgr;
     strategy.specialization_timeout = DEFAULT_SPECIALIZATION_TIMEOUT_SECONDS;
-    args.options.apply(&mut spec, namespace.as_deref().unwrap_or("default"))?;
-    args.advanced.apply(&mut spec)?;
-    let mut function = Function::new(&args.name, spec);
-    function.metadata = metadata(&args.name, namespace);
-    args.labels.apply(&mut function.metadata)?;
-    Ok(function)
+    spec
 }
 
 /// Secrets and config maps may come later; until then calls are refused with the reason, so a warning is enough.

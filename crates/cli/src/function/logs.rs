@@ -118,32 +118,64 @@ async fn each_line(
     s: &mut Session,
     mut take: impl FnMut(&mut Session, LogLine) -> Outcome,
 ) -> Outcome<bool> {
-    let client = s.client().await?;
-    let doing = format!("cannot read the logs of function '{}'", args.name);
-    let request = Request::get(target(args, &s.namespace)?).body(Body::empty()).doing(&doing)?;
-    let failed = |error: &dyn std::error::Error| Failure::new(format_args!("{doing}: {}", root_of(error)));
-    let answer = client.send(request).await.map_err(|error| failed(&error))?;
-    let status = answer.status();
-    if status.as_u16() == 404 {
-        return Ok(false);
+    let Some(mut lines) = Lines::open(args, s).await? else { return Ok(false) };
+    while let Some(line) = lines.next().await {
+        take(s, line?)?;
     }
-    if !status.is_success() {
-        let body = answer.into_body().collect_bytes().await.unwrap_or_default();
-        return Err(Failure::new(format_args!("{doing}: {} ({status})", String::from_utf8_lossy(&body).trim())));
+    Ok(true)
+}
+
+/// Lines as the platform sends them.
+pub(super) struct Lines {
+    body: Body,
+    pending: Vec<u8>,
+    doing: String,
+}
+
+impl Lines {
+    /// What a function prints from now on.
+    pub(super) async fn follow(function: &str, s: &mut Session) -> Outcome<Option<Self>> {
+        let args = LogsArgs { name: function.to_owned(), follow: true, ..LogsArgs::default() };
+        Self::open(&args, s).await
     }
-    let mut body = answer.into_body();
-    let mut pending = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failed(&*Box::<dyn std::error::Error>::from(error)))?;
-        pending.extend_from_slice(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            if !line.trim_ascii().is_empty() {
-                take(s, serde_json::from_slice(&line).doing(&doing)?)?;
+
+    async fn open(args: &LogsArgs, s: &mut Session) -> Outcome<Option<Self>> {
+        let client = s.client().await?;
+        let doing = format!("cannot read the logs of function '{}'", args.name);
+        let request = Request::get(target(args, &s.namespace)?).body(Body::empty()).doing(&doing)?;
+        let answer = client.send(request).await;
+        let answer = answer.map_err(|error| Failure::new(format_args!("{doing}: {}", root_of(&error))))?;
+        let status = answer.status();
+        if status.as_u16() == 404 {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            let body = answer.into_body().collect_bytes().await.unwrap_or_default();
+            return Err(Failure::new(format_args!("{doing}: {} ({status})", String::from_utf8_lossy(&body).trim())));
+        }
+        Ok(Some(Self { body: answer.into_body(), pending: Vec::new(), doing }))
+    }
+
+    /// The next line; none at the end. Dropped while it waits, it loses nothing.
+    pub(super) async fn next(&mut self) -> Option<Outcome<LogLine>> {
+        loop {
+            while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.pending.drain(..=end).collect();
+                if !line.trim_ascii().is_empty() {
+                    return Some(serde_json::from_slice(&line).doing(&self.doing));
+                }
+            }
+            match self.body.frame().await? {
+                Ok(frame) => {
+                    self.pending.extend_from_slice(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
+                }
+                Err(error) => {
+                    let error: Box<dyn std::error::Error> = error.into();
+                    return Some(Err(Failure::new(format_args!("{}: {}", self.doing, root_of(&*error)))));
+                }
             }
         }
     }
-    Ok(true)
 }
 
 fn target(args: &LogsArgs, namespace: &str) -> Outcome<String> {

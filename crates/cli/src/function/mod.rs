@@ -10,6 +10,7 @@ mod list;
 mod logs;
 mod options;
 mod pods;
+mod run_local;
 mod test;
 mod update;
 
@@ -37,6 +38,8 @@ pub(crate) enum FunctionVerb {
     Test(test::TestArgs),
     #[command(visible_aliases = ["pod", "po", "list-pods"])]
     Pods(pods::PodsArgs),
+    #[command(visible_alias = "runl")]
+    RunLocal(Box<run_local::RunLocalArgs>),
     Wait(WaitArgs),
 }
 
@@ -53,6 +56,7 @@ impl FunctionVerb {
             Self::Logs(args) => logs::run(args, s).await,
             Self::Test(args) => test::run(args, s).await,
             Self::Pods(args) => pods::run(args, s).await,
+            Self::RunLocal(args) => run_local::run(*args, s).await,
             Self::Wait(args) => crate::wait::run::<Function>(args, s).await,
         }
     }

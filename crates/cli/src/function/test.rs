@@ -7,7 +7,7 @@ use fission_api::{Function, labels::header};
 use fission_rpc::logs::LogLine;
 use fission_rpc::signing;
 use http::response::Parts;
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
@@ -21,7 +21,7 @@ use crate::session::{Session, query_value};
 use crate::target::client_for;
 
 /// Bytes of a refusal that are read; the platform's own are far smaller.
-const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+pub(super) const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Log lines shown after a failed call.
 const LINES_AFTER_FAILURE: usize = 20;
 /// How long the lines of a failed call are waited for; they are stored a moment after its answer.
@@ -125,23 +125,29 @@ async fn call(
 }
 
 /// The component that answered instead of the function.
-fn refused_by(parts: &Parts) -> Option<&str> {
+pub(super) fn refused_by(parts: &Parts) -> Option<&str> {
     parts.headers.get(header::COMPONENT)?.to_str().ok()
 }
 
-/// A refusal says itself what happened and what to do; after the function's own failure its last lines may tell.
-async fn failed(args: &TestArgs, s: &mut Session, parts: &Parts, refusal: &[u8]) -> Outcome {
+/// What a component of the platform said in the function's place: what happened, which limit decided; and what to do.
+pub(super) fn refusal(component: &str, status: StatusCode, body: &[u8]) -> (Failure, Option<String>) {
+    let refusal: Value =
+        serde_json::from_slice(body).unwrap_or_else(|_| json!({ "message": String::from_utf8_lossy(body).trim() }));
+    let said = refusal["message"].as_str().filter(|said| !said.is_empty()).unwrap_or("no reason is given");
+    let mut failure = Failure::new(format_args!("{component} ({}): {said}", status.as_u16()));
+    let limit = &refusal["limit"];
+    if let (Some(name), Some(value)) = (limit["name"].as_str(), limit["value"].as_str()) {
+        let change = limit["change"].as_str().unwrap_or_default();
+        failure = failure.hint(format_args!("the limit is {name} = {value}; to change it: {change}"));
+    }
+    (failure, refusal["hint"].as_str().map(str::to_owned))
+}
+
+/// After the function's own failure its last lines may tell why.
+async fn failed(args: &TestArgs, s: &mut Session, parts: &Parts, answer: &[u8]) -> Outcome {
     if let Some(component) = refused_by(parts) {
-        let refusal: Value = serde_json::from_slice(refusal)
-            .unwrap_or_else(|_| json!({ "message": String::from_utf8_lossy(refusal).trim() }));
-        let said = refusal["message"].as_str().filter(|said| !said.is_empty()).unwrap_or("no reason is given");
-        let mut failure = Failure::new(format_args!("{component} ({}): {said}", parts.status.as_u16()));
-        let limit = &refusal["limit"];
-        if let (Some(name), Some(value)) = (limit["name"].as_str(), limit["value"].as_str()) {
-            let change = limit["change"].as_str().unwrap_or_default();
-            failure = failure.hint(format_args!("the limit is {name} = {value}; to change it: {change}"));
-        }
-        return Err(match refusal["hint"].as_str() {
+        let (failure, hint) = refusal(component, parts.status, answer);
+        return Err(match hint {
             Some(hint) => failure.hint(hint),
             None => failure,
         });
@@ -190,14 +196,20 @@ async fn request(args: &TestArgs, s: &mut Session) -> Outcome<Request<Body>> {
         request = request.header("x-fission-invocation-mode", "async");
     }
     let mut request = request.body(Body::from(body)).doing("cannot make the request")?;
-    for header in &args.header {
+    add_headers(&args.header, &mut request)?;
+    Ok(request)
+}
+
+/// Adds headers given as `Name: value`.
+pub(super) fn add_headers(headers: &[String], request: &mut Request<Body>) -> Outcome {
+    for header in headers {
         let wrong = || Failure::new(format_args!("--header {header:?} is not of the form 'Name: value'"));
         let (name, value) = header.split_once(':').ok_or_else(wrong)?;
         let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
         let value: HeaderValue = value.trim().parse().map_err(|_| wrong())?;
         request.headers_mut().append(name, value);
     }
-    Ok(request)
+    Ok(())
 }
 
 /// The namespace `default` has no segment of its own.

@@ -73,6 +73,7 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
         let to = SpecFlags { spec: true, dry: false };
         return save::documents(s, to, &format!("function-{}.yaml", args.name), &documents).await;
     }
+    let mut changed = None;
     if let Some(name) = &args.pkgname {
         let package: Package = noun::get(s, name).await?;
         function.spec.package.package_ref = PackageRef {
@@ -88,9 +89,14 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
         if !package::is_built(&package) {
             function.spec.package.package_ref.resourceversion = package.resource_version().unwrap_or_default();
         }
+        changed = Some(package);
     }
     let updated = noun::change(s, &before, &function).await?;
-    output::done(s, format, &updated, format_args!("Function '{}' updated", args.name))
+    output::done(s, format, &updated, format_args!("Function '{}' updated", args.name))?;
+    if let Some(package) = &changed {
+        package::follow::suggest(package, format, s);
+    }
+    Ok(())
 }
 
 /// Changes the function's package, and redeploys the others that use it when that was asked for.

@@ -3,6 +3,7 @@
 use clap::Args;
 use fission_api::{Archive, Environment, EnvironmentReference, Package, PackageSpec};
 
+use super::follow;
 use crate::code::sources::{Opened, SourceFlags, no_code};
 use crate::failure::{Failure, Outcome};
 use crate::flags::{LabelFlags, SpecFlags, metadata};
@@ -65,7 +66,9 @@ pub(crate) async fn run(args: CreateArgs, s: &mut Session) -> Outcome {
     noun::get::<Environment>(s, &draft.env).await?;
     let opened = draft.sources.open(&s.io)?;
     let created = draft.create(s, &opened).await?;
-    output::done(s, format, &created, format_args!("Package '{name}' created"))
+    output::done(s, format, &created, format_args!("Package '{name}' created"))?;
+    follow::suggest(&created, format, s);
+    Ok(())
 }
 
 /// A package as flags describe it.

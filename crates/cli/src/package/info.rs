@@ -3,8 +3,10 @@
 use clap::Args;
 use fission_api::{Archive, Package};
 
-use super::build_status;
+use kube::ResourceExt;
+
 use super::list::{last_update, rfc822};
+use super::{build_status, follow};
 use crate::failure::Outcome;
 use crate::flags::NameFlag;
 use crate::output::{self, Format, OutputFlag};
@@ -16,31 +18,37 @@ use crate::{conditions, noun};
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
   fission package info --name hello
+  fission package info --name hello --follow
   fission pkg info --name hello -o yaml")]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) name: NameFlag,
+    /// Show the log of a build while it grows, until the build has ended; 1 is the exit code of one that failed
+    #[arg(long, short)]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) output: OutputFlag,
 }
 
 pub(crate) async fn run(args: InfoArgs, s: &mut Session) -> Outcome {
     let package: Package = noun::get(s, &args.name.name).await?;
-    if args.output.output.is_for_programs() {
-        return output::one::<Package>(s, args.output.output, &[], &package);
+    let format = args.output.output;
+    if args.follow {
+        if format.is_for_programs() {
+            let ended = follow::silently(package, s).await?;
+            output::one::<Package>(s, format, &[], &ended)?;
+            return follow::verdict(&ended);
+        }
+        table(&package, format, s)?;
+        s.io.say("Build Logs:")?;
+        let ended = follow::printing(package, s, |io, text| io.write(text)).await?;
+        s.io.say(format_args!("Status: {}", build_status(&ended)))?;
+        return follow::verdict(&ended);
     }
-    let show = args.output.output == Format::Wide;
-    let mut rows = vec![
-        ("Name:", args.name.name.clone()),
-        ("Environment:", package.spec.environment.name.clone()),
-        ("Status:", build_status(&package).to_owned()),
-        ("Last update:", rfc822(last_update(&package))),
-        ("Source:", describe(&package.spec.source, show)),
-        ("Deployment:", describe(&package.spec.deployment, show)),
-        ("Build command:", package.spec.buildcmd.clone()),
-    ];
-    rows.retain(|(_, value)| !value.is_empty());
-    s.io.write(aligned(rows.into_iter().map(|(label, value)| vec![label.to_owned(), value]).collect()))?;
+    if format.is_for_programs() {
+        return output::one::<Package>(s, format, &[], &package);
+    }
+    table(&package, format, s)?;
     let Some(status) = &package.status else { return Ok(()) };
     if !status.conditions.is_empty() {
         s.io.say("Conditions:")?;
@@ -51,6 +59,22 @@ pub(crate) async fn run(args: InfoArgs, s: &mut Session) -> Outcome {
     }
     s.io.say("Build Logs:")?;
     s.io.say(status.build_log.trim_end())
+}
+
+/// What a package is, in labelled lines.
+fn table(package: &Package, format: Format, s: &mut Session) -> Outcome {
+    let show = format == Format::Wide;
+    let mut rows = vec![
+        ("Name:", package.name_any()),
+        ("Environment:", package.spec.environment.name.clone()),
+        ("Status:", build_status(package).to_owned()),
+        ("Last update:", rfc822(last_update(package))),
+        ("Source:", describe(&package.spec.source, show)),
+        ("Deployment:", describe(&package.spec.deployment, show)),
+        ("Build command:", package.spec.buildcmd.clone()),
+    ];
+    rows.retain(|(_, value)| !value.is_empty());
+    s.io.write(aligned(rows.into_iter().map(|(label, value)| vec![label.to_owned(), value]).collect()))
 }
 
 /// Where an archive is, and how large when that is known.

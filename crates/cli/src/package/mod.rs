@@ -2,6 +2,8 @@
 
 pub(crate) mod create;
 mod delete;
+pub(crate) mod follow;
+mod follow_text;
 mod getcode;
 mod info;
 mod list;

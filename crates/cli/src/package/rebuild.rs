@@ -5,10 +5,11 @@ use fission_api::Package;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::build_status;
+use super::{build_status, follow};
 use crate::failure::{Failure, Outcome};
 use crate::flags::NameFlag;
 use crate::noun;
+use crate::output::Format;
 use crate::session::Session;
 
 /// Build a package again whose build failed
@@ -32,8 +33,11 @@ pub(crate) async fn run(args: RebuildArgs, s: &mut Session) -> Outcome {
     }
     let api = noun::api::<Package>(s).await?;
     let pending = Patch::Merge(json!({ "status": { "buildstatus": "pending" } }));
-    api.patch_status(name, &PatchParams::default(), &pending)
+    let ordered = api
+        .patch_status(name, &PatchParams::default(), &pending)
         .await
         .map_err(|error| noun::explain(s, &format!("cannot rebuild package '{name}'"), error))?;
-    s.io.say(format_args!("Retrying build for pkg {name}. Use \"fission pkg info --name {name}\" to view status."))
+    s.io.say(format_args!("Retrying build for pkg {name}. Use \"fission pkg info --name {name}\" to view status."))?;
+    follow::suggest(&ordered, Format::Text, s);
+    Ok(())
 }

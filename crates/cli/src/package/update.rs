@@ -4,6 +4,7 @@ use clap::Args;
 use fission_api::{Environment, Function, Package};
 use kube::ResourceExt;
 
+use super::follow;
 use crate::code::sources::{Opened, SourceFlags};
 use crate::failure::{Failure, Outcome};
 use crate::flags::LabelFlags;
@@ -48,7 +49,9 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     args.labels.apply(&mut package.metadata)?;
     let updated = noun::change(s, &before, &package).await?;
     restamp(s, &updated, users).await?;
-    output::done(s, args.output.output, &updated, format_args!("Package '{}' updated", args.name))
+    output::done(s, args.output.output, &updated, format_args!("Package '{}' updated", args.name))?;
+    follow::suggest(&updated, args.output.output, s);
+    Ok(())
 }
 
 /// Several functions share a package: changing it changes them all.

@@ -10,10 +10,10 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::files::{DEFAULT_DIR, Item, Specs};
-use super::kinds::{DESTROY_ORDER, MANAGED, Managed, managed_kind, owner};
+use super::kinds::{DESTROY_ORDER, Live, MANAGED, Managed, managed_kind, owner};
 use super::validate::{conflict, of_files, of_server, report};
-use super::watching::Changes;
 use super::{archives, commit, destroy};
+use crate::changes::Changes;
 use crate::code::bundle::split_pattern;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::noun::explain;
@@ -106,15 +106,16 @@ async fn once(args: &ApplyArgs, s: &mut Session) -> Outcome {
     s.client().await?;
     let namespace = s.namespace.clone();
     specs.settle_namespaces(&namespace, args.force_namespace)?;
-    if args.validation != "false" {
-        let mut findings = of_files(&specs);
-        of_server(&specs, args.allowconflicts, s, &mut findings).await?;
+    let findings = if args.validation == "false" { None } else { Some(of_files(&specs)) };
+    let live = Live::read(&specs, s).await?;
+    if let Some(mut findings) = findings {
+        of_server(&specs, &live, args.allowconflicts, s, &mut findings).await?;
         report(findings, s)?;
     }
     let commit = if args.commitlabel { commit::label(&dir, s)? } else { None };
     let mut run = Run { args, commit, packages: HashMap::new(), changed_anything: false };
     for kind in MANAGED {
-        run.kind(kind, &mut specs, s).await?;
+        run.kind(kind, &mut specs, live.of(kind.kind), s).await?;
     }
     if args.delete {
         run.delete(&specs, s).await?;
@@ -143,16 +144,15 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn kind(&mut self, kind: &Managed, specs: &mut Specs, s: &mut Session) -> Outcome {
+    async fn kind(&mut self, kind: &Managed, specs: &mut Specs, live: &[DynamicObject], s: &mut Session) -> Outcome {
         if specs.of_kind(kind.kind).next().is_none() {
             return Ok(());
         }
-        let live = kind.live(s).await?;
         if kind.kind == "Package" {
-            archives::resolve(specs, &live, self.args.dry_run, s).await?;
+            archives::resolve(specs, live, self.args.dry_run, s).await?;
         }
         if kind.kind == "HTTPTrigger" {
-            refuse_same_routes(specs, &live)?;
+            refuse_same_routes(specs, live)?;
         }
         let (mut created, mut updated) = (Vec::new(), Vec::new());
         for item in specs.of_kind(kind.kind) {

@@ -1,9 +1,12 @@
 //! The kinds a spec directory manages, in the order they are applied.
 
+use std::collections::HashMap;
+
 use fission_api::{
     Environment, Function, FunctionAlias, HTTPTrigger, KubernetesWatchTrigger, MessageQueueTrigger, Package,
     TimeTrigger, Workflow,
 };
+use futures_util::future::join_all;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
@@ -11,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::files::Specs;
 use crate::failure::{Failure, Outcome};
 use crate::noun::explain;
 use crate::session::Session;
@@ -98,12 +102,38 @@ impl Managed {
     /// All objects of this kind, in all namespaces, by namespace and name.
     pub(super) async fn live(&self, s: &mut Session) -> Outcome<Vec<DynamicObject>> {
         let client = s.client().await?;
+        self.list(client)
+            .await
+            .map_err(|error| explain(s, &format!("cannot list objects of kind {}", self.kind), error))
+    }
+
+    async fn list(&self, client: Client) -> Result<Vec<DynamicObject>, kube::Error> {
         let api: Api<DynamicObject> = Api::all_with(client, &self.resource());
-        let listed = api.list(&ListParams::default()).await;
-        let mut objects =
-            listed.map_err(|error| explain(s, &format!("cannot list objects of kind {}", self.kind), error))?.items;
+        let mut objects = api.list(&ListParams::default()).await?.items;
         objects.sort_by_key(|object| (object.metadata.namespace.clone(), object.metadata.name.clone()));
         Ok(objects)
+    }
+}
+
+/// What the server has of the kinds of a spec directory, read once and at once.
+pub(super) struct Live(HashMap<&'static str, Vec<DynamicObject>>);
+
+impl Live {
+    pub(super) async fn read(specs: &Specs, s: &mut Session) -> Outcome<Self> {
+        let client = s.client().await?;
+        let kinds = MANAGED.iter().filter(|kind| specs.of_kind(kind.kind).next().is_some());
+        let lists = kinds.map(async |kind| (kind.kind, kind.list(client.clone()).await));
+        let mut live = HashMap::new();
+        for (kind, listed) in join_all(lists).await {
+            let objects = listed.map_err(|error| explain(s, &format!("cannot list objects of kind {kind}"), error))?;
+            live.insert(kind, objects);
+        }
+        Ok(Self(live))
+    }
+
+    /// The objects of a kind; none of a kind the directory does not have.
+    pub(super) fn of(&self, kind: &str) -> &[DynamicObject] {
+        self.0.get(kind).map(Vec::as_slice).unwrap_or_default()
     }
 }
 

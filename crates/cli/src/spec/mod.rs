@@ -12,7 +12,6 @@ mod kinds;
 mod list;
 pub(crate) mod save;
 pub(crate) mod validate;
-mod watching;
 
 use clap::Subcommand;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::archives::reference;
 use super::files::{DEFAULT_DIR, Item, Specs};
-use super::kinds::{MANAGED, owner};
+use super::kinds::{Live, MANAGED, owner};
 use crate::failure::{Failure, Outcome};
 use crate::noun::{check_value, explain};
 use crate::output::Format;
@@ -58,7 +58,10 @@ pub(super) async fn run(args: ValidateArgs, s: &mut Session) -> Outcome {
     }
     let mut findings = of_files(&specs);
     match server {
-        Ok(_) => of_server(&specs, args.allowconflicts, s, &mut findings).await?,
+        Ok(_) => {
+            let live = Live::read(&specs, s).await?;
+            of_server(&specs, &live, args.allowconflicts, s, &mut findings).await?;
+        }
         Err(failure) => findings.warnings.push(format!("not compared with a server: {failure}")),
     }
     report(findings, s)?;
@@ -229,14 +232,16 @@ fn advice(item: &Item, findings: &mut Findings) {
 }
 
 /// What only the server can tell: objects of other deployments, secrets and config maps that are not there.
-pub(super) async fn of_server(specs: &Specs, allow: bool, s: &mut Session, findings: &mut Findings) -> Outcome {
-    for kind in MANAGED {
-        let mut items = specs.of_kind(kind.kind).peekable();
-        if allow || items.peek().is_none() {
-            continue;
-        }
-        let live = kind.live(s).await?;
-        for item in items {
+pub(super) async fn of_server(
+    specs: &Specs,
+    live: &Live,
+    allow: bool,
+    s: &mut Session,
+    findings: &mut Findings,
+) -> Outcome {
+    for kind in MANAGED.iter().filter(|_| !allow) {
+        let live = live.of(kind.kind);
+        for item in specs.of_kind(kind.kind) {
             let same = |object: &&DynamicObject| {
                 object.metadata.name.as_deref() == Some(&item.name)
                     && object.metadata.namespace.as_deref() == Some(&item.namespace)

@@ -75,3 +75,71 @@ async fn a_package_without_a_name_is_called_after_its_file() {
     let ran = world.run("pkg create --env nodejs --code hello.js").await;
     assert!(ran.out.starts_with("Warning: --name is not given; the package is called 'hello-js-"), "{}", ran.out);
 }
+
+/// Writes where a build stands, as a builder does.
+async fn stands(world: &World, package: &str, status: &str, log: &str) {
+    let api = kube::Api::<fission_api::Package>::default_namespaced(world.client());
+    let patch = serde_json::json!({ "status": { "buildstatus": status, "buildlog": log } });
+    api.patch_status(package, &Default::default(), &kube::api::Patch::Merge(patch)).await.unwrap();
+}
+
+#[tokio::test]
+async fn following_a_build_prints_its_log_once_and_ends_with_its_verdict() {
+    let world = World::with_function().await;
+    world.file("src/index.js", "1");
+    world.ok("pkg create --name built --env nodejs --src src").await;
+    let building = async {
+        let mut log = "building\n".to_owned();
+        for line in ["one\n", "two\n", "thr", "ee\n"] {
+            log += line;
+            stands(&world, "built", "running", &log).await;
+            tokio::task::yield_now().await;
+        }
+        stands(&world, "built", "succeeded", &(log + "built\n")).await;
+    };
+    let (printed, ()) = tokio::join!(world.ok("pkg info --name built --follow"), building);
+    let (_, log) = printed.split_once("Build Logs:\n").unwrap();
+    assert_snapshot!(log, @r"
+    building
+    one
+    two
+    three
+    built
+    Status: succeeded
+    ");
+
+    stands(&world, "built", "running", "once more\n").await;
+    let breaking = stands(&world, "built", "failed", "once more\nindex.js:1: broken");
+    let (ran, ()) = tokio::join!(world.run("pkg info --name built -f"), breaking);
+    assert!(!ran.good && ran.out.ends_with("once more\nindex.js:1: broken\nStatus: failed\n"), "{}", ran.out);
+    assert_snapshot!(ran.err, @r"
+    Error: the build of package 'built' failed
+    hint: mend the source, then: fission package update --name built --sourcearchive FILES
+    hint: or, when the cause was elsewhere: fission package rebuild --name built
+    ");
+    let ran = world.run("pkg info --name built --follow -o name").await;
+    assert!(!ran.good && ran.out == "package/built\n", "{ran:?}");
+    assert_snapshot!(world.ok("pkg rebuild --name built").await, @r#"Retrying build for pkg built. Use "fission pkg info --name built" to view status."#);
+}
+
+#[tokio::test]
+async fn following_ends_at_once_where_nothing_is_built_and_when_the_package_is_deleted() {
+    let world = World::with_function().await;
+    world.ok("pkg create --name plain --env nodejs --code hello.js").await;
+    assert!(world.ok("pkg info --name plain --follow").await.contains("Deployment:"));
+    world.file("src/index.js", "1");
+    world.ok("pkg create --name built --env nodejs --src src").await;
+    let (said, _) = tokio::join!(world.fails("pkg info --name built -f"), world.run("pkg delete --name built"));
+    assert!(said.contains("it was deleted") || said.contains("not found"), "{said}");
+}
+
+#[tokio::test]
+async fn a_build_command_for_a_shell_is_refused_before_anything_is_stored() {
+    let world = World::with_function().await;
+    world.file("src/index.js", "1");
+    let refused = world.fails("fn create --name b --env nodejs --src src --buildcmd 'npm ci && npm test'").await;
+    assert!(refused.contains("spec.buildcmd: Invalid value") && refused.contains("--buildcmd ./build.sh"), "{refused}");
+    assert_eq!(world.ok("pkg list -o name").await.lines().count(), 1, "only that of the world's function");
+    let refused = world.fails("fn update --name hello --src src --buildcmd 'a|b'").await;
+    assert!(refused.contains("spec.buildcmd"), "{refused}");
+}
