@@ -121,7 +121,7 @@ pub(crate) async fn run(args: RunLocalArgs, s: &mut Session) -> Outcome {
 fn refuse_what_cannot_be(args: &RunLocalArgs, sources: &SourceFlags) -> Outcome {
     if args.debug_port.is_some() {
         return Err(Failure::new(
-            "--debug-port is not possible: an instance has a network of its own, which no debugger can reach",
+            "--debug-port is not possible: servers of environments are started before they have a function, and without a debugger",
         )
         .hint("print what you want to see: every line is shown, and --watch has the change running when it is saved"));
     }
