@@ -224,7 +224,7 @@ async fn a_build_finds_its_languages_programs_and_the_variables_named_for_it_and
     assert_eq!(tools.argv, ["sh".to_owned(), format!("{}/build", home.display())]);
     let expected = [("HTTPS_PROXY", "proxy"), ("PACKAGE_REGISTRY", "mirror"), ("TOOL", &tool)];
     assert_eq!(tools.env, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    assert_eq!(tools.path, [bin.clone()]);
+    assert_eq!(tools.path, std::slice::from_ref(&bin));
     for path in [home, bin.join("tool"), bin.join("helper")] {
         assert!(tools.read_only.contains(&path), "{path:?} is shown: {:?}", tools.read_only);
     }
