@@ -1,16 +1,15 @@
 // Fission.DotNet.Common: what functions of the image dotnet8-env are written against; and Fission.FissionResponse, an
-// answer with a status and headers, for functions of every image.
+// answer with a status and headers, for functions of every image. What needs System.Text.Json is in Json.cs.
 using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Text;
-using System.Text.Json;
 using System.Threading.Tasks;
 
 namespace Fission.DotNet.Common
 {
     /// <summary>One call of the function.</summary>
-    public class FissionContext
+    public partial class FissionContext
     {
         protected Stream _content;
         protected Dictionary<string, object> _arguments;
@@ -57,8 +56,7 @@ namespace Fission.DotNet.Common
         }
 
         /// <summary>The whole body, which is JSON.</summary>
-        public async Task<T> ContentAs<T>(JsonSerializerOptions options = null) =>
-            JsonSerializer.Deserialize<T>(await ContentAsString(), options);
+        public Task<T> ContentAs<T>() => ContentAs<T>(null);
     }
 
     /// <summary>A call by HTTP.</summary>

@@ -1,25 +1,16 @@
-// Fission.DotNetCore.Api: what functions of the images dotnet-env and dotnet20-env are written against.
+// Fission.DotNetCore.Api: what functions of the images dotnet-env and dotnet20-env are written against. How settings are
+// read is in Settings.cs.
 using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
-using System.Text.Json;
-using System.Text.Json.Serialization;
 
 namespace Fission.DotNetCore.Api
 {
     /// <summary>One request, and where the function's files are.</summary>
     public class FissionContext
     {
-        static readonly JsonSerializerOptions SettingsFormat = new JsonSerializerOptions
-        {
-            PropertyNameCaseInsensitive = true,
-            ReadCommentHandling = JsonCommentHandling.Skip,
-            AllowTrailingCommas = true,
-            Converters = { new AnyScalarAsText() },
-        };
-
         public FissionContext(Dictionary<string, object> args, Logger logger, FissionHttpRequest request)
         {
             Arguments = args ?? throw new ArgumentNullException(nameof(args));
@@ -38,23 +29,7 @@ namespace Fission.DotNetCore.Api
         public string PackagePath { get; set; } = "";
 
         /// <summary>A JSON file of the package. Names match whatever their case; numbers may be read as text.</summary>
-        public T GetSettings<T>(string relativePath)
-        {
-            var text = File.ReadAllText(Path.Combine(PackagePath, relativePath));
-            return JsonSerializer.Deserialize<T>(text, SettingsFormat);
-        }
-
-        sealed class AnyScalarAsText : JsonConverter<string>
-        {
-            public override string Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
-            {
-                if (reader.TokenType == JsonTokenType.String || reader.TokenType == JsonTokenType.Null) return reader.GetString();
-                using (var value = JsonDocument.ParseValue(ref reader)) return value.RootElement.GetRawText();
-            }
-
-            public override void Write(Utf8JsonWriter writer, string value, JsonSerializerOptions options) =>
-                writer.WriteStringValue(value);
-        }
+        public T GetSettings<T>(string relativePath) => Settings.Read<T>(Path.Combine(PackagePath, relativePath));
     }
 
     /// <summary>The request as it came.</summary>

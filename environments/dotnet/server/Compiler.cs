@@ -43,18 +43,38 @@ namespace Fission.Server
         /// Compiles files, named as the user knows them by `root`, and loads the result into `package`.
         internal static Assembly Compile(IReadOnlyList<string> files, string root, Package package)
         {
-            var trees = files.Select(file => Parse(file, root == null ? Path.GetFileName(file) : Path.GetRelativePath(root, file)));
-            var compilation = Empty.AddSyntaxTrees(trees);
-            var own = package.Files.Select(file => MetadataReference.CreateFromFile(file)).ToArray();
-            if (own.Length > 0) compilation = compilation.AddReferences(own);
             using (var code = new MemoryStream())
             using (var symbols = new MemoryStream())
             {
-                var result = compilation.Emit(code, symbols, options: new EmitOptions(debugInformationFormat: DebugInformationFormat.PortablePdb));
-                if (!result.Success) throw new LoadException(Errors(result.Diagnostics));
+                var options = new EmitOptions(debugInformationFormat: DebugInformationFormat.PortablePdb);
+                Check(Compilation(files, root, package).Emit(code, symbols, options: options));
                 code.Position = symbols.Position = 0;
                 return package.LoadFromStream(code, symbols);
             }
+        }
+
+        /// Compiles files to the assembly `target`, which has its symbols inside. Nothing is left where that fails.
+        internal static void Write(IReadOnlyList<string> files, string root, Package package, string target)
+        {
+            using (var code = new MemoryStream())
+            {
+                var options = new EmitOptions(debugInformationFormat: DebugInformationFormat.Embedded);
+                Check(Compilation(files, root, package).WithAssemblyName(Path.GetFileNameWithoutExtension(target)).Emit(code, options: options));
+                File.WriteAllBytes(target, code.ToArray());
+            }
+        }
+
+        static CSharpCompilation Compilation(IReadOnlyList<string> files, string root, Package package)
+        {
+            var trees = files.Select(file => Parse(file, root == null ? Path.GetFileName(file) : Path.GetRelativePath(root, file)));
+            var compilation = Empty.AddSyntaxTrees(trees);
+            var own = package.Files.Select(file => MetadataReference.CreateFromFile(file)).ToArray();
+            return own.Length > 0 ? compilation.AddReferences(own) : compilation;
+        }
+
+        static void Check(EmitResult result)
+        {
+            if (!result.Success) throw new LoadException(Errors(result.Diagnostics));
         }
 
         static SyntaxTree Parse(string file, string name)

@@ -22,8 +22,8 @@ namespace Fission.Server
         const string Class = "MyFunction";
         const string ClassEnding = "FissionFunction";
 
-        /// The source of a package whose entry point names none.
-        const string SourceFile = "func.cs";
+        /// The file of a package whose entry point names none, without its ending.
+        internal const string Default = "func";
 
         /// Names that are shown to someone who asked for one that is not there.
         const int ShownNames = 20;
@@ -57,30 +57,43 @@ namespace Fission.Server
 
         static Function FromFolder(string folder, string entry)
         {
-            var named = Source(folder, entry);
-            if (named != null && File.ReadAllText(named).Contains("Fission.DotNetCore.Api"))
-                return Compiled(new[] { named }, folder, "");
+            var named = Named(folder, entry, ".cs");
+            if (named != null && IsCore(named)) return Compiled(new[] { named }, folder, "");
             var assembly = Assembly(folder, entry);
             if (assembly != null) return Built(assembly, folder, entry);
-            var sources = Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories)
-                .Where(file => !Path.GetRelativePath(folder, file).Split('/').Any(part => part == "obj" || part == "bin"))
-                .OrderBy(file => file, StringComparer.Ordinal)
-                .ToArray();
-            if (sources.Length == 0) throw new LoadException($"there is neither C# source nor an assembly in the package; it has {Names(folder)}");
-            if (sources.All(file => File.ReadAllText(file).Contains("Fission.DotNetCore.Api")))
-                throw new LoadException($"there is no {(entry == "" ? SourceFile : entry + ".cs")} in the package; it has {Names(folder)}");
+            var sources = Sources(folder);
+            if (sources.Length == 0 && !Directory.EnumerateFiles(folder, "*.dll").Any())
+                throw new LoadException($"there is neither C# source nor an assembly in the package; it has {Names(folder)}");
+            if (sources.All(IsCore))
+                throw new LoadException($"there is no {(entry == "" ? Default : entry)}{(sources.Length == 0 ? ".dll" : ".cs")} in the package; it has {Names(folder)}");
             return Compiled(sources, folder, named == null ? entry : "");
         }
 
-        /// The file an entry point names, in any case.
-        static string Source(string folder, string entry)
+        /// Whether a source file is written against the interfaces of that generation.
+        internal static bool IsCore(string file) => File.ReadAllText(file).Contains("Fission.DotNetCore.Api");
+
+        internal static bool IsCommon(string file) => File.ReadAllText(file).Contains("Fission.DotNet.Common");
+
+        /// All source files of a folder, but what a compiler has left there.
+        internal static string[] Sources(string folder) =>
+            Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories)
+                .Where(file => !IsMade(Path.GetRelativePath(folder, file)))
+                .OrderBy(file => file, StringComparer.Ordinal)
+                .ToArray();
+
+        internal static bool IsMade(string path) => path.Split('/').Any(part => part == "obj" || part == "bin");
+
+        /// The file an entry point names, or that a function without one has, in any case.
+        static string Named(string folder, string entry, string ending)
         {
-            var name = entry == "" ? SourceFile : entry.EndsWith(".cs", StringComparison.OrdinalIgnoreCase) ? entry : entry + ".cs";
+            var name = entry == "" ? Default : entry;
+            if (!name.EndsWith(ending, StringComparison.OrdinalIgnoreCase)) name += ending;
             return Directory.EnumerateFiles(folder).FirstOrDefault(file => string.Equals(Path.GetFileName(file), name, StringComparison.OrdinalIgnoreCase));
         }
 
-        /// The assembly an entry point `Assembly:Namespace:Class` names, the project's own, or the only one.
-        static string Assembly(string folder, string entry)
+        /// The assembly an entry point `Assembly:Namespace:Class` names, the project's own, the one a build named like the
+        /// source file, or the only one.
+        internal static string Assembly(string folder, string entry)
         {
             var parts = entry.Split(':');
             if (parts.Length == 3)
@@ -93,9 +106,9 @@ namespace Fission.Server
                 .Select(file => file.Substring(0, file.Length - ".deps.json".Length) + ".dll")
                 .FirstOrDefault(File.Exists);
             if (project != null) return project;
+            if (Directory.EnumerateFiles(folder, "*.cs").Any()) return null;
             var built = Directory.EnumerateFiles(folder, "*.dll").Where(file => !Path.GetFileName(file).StartsWith("Fission.DotNet")).ToArray();
-            var sources = Directory.EnumerateFiles(folder, "*.cs").Any();
-            return built.Length == 1 && !sources ? built[0] : null;
+            return Named(folder, entry, ".dll") ?? Named(folder, "", ".dll") ?? (built.Length == 1 ? built[0] : null);
         }
 
         static Function Compiled(IReadOnlyList<string> files, string folder, string entry)
@@ -115,21 +128,31 @@ namespace Fission.Server
         /// The class `entry` names, with or without its namespace, or the one a function is expected to have.
         static Function Find(Assembly assembly, string entry, string package, string where)
         {
-            var types = assembly.GetTypes().Where(type => Function.Entry(type) != null).ToArray();
-            var chosen = entry == ""
-                ? types.FirstOrDefault(type => type.Name == Class)
+            var types = Classes(assembly);
+            var chosen = entry == "" ? null : types.FirstOrDefault(type => type.FullName == entry) ?? types.FirstOrDefault(type => type.Name == entry);
+            // An entry point may also name the file.
+            if (entry == "" || (chosen == null && string.Equals(where, entry + ".dll", StringComparison.OrdinalIgnoreCase)))
+            {
+                chosen = types.FirstOrDefault(type => type.Name == Class)
                     ?? types.FirstOrDefault(type => type.Name.EndsWith(ClassEnding, StringComparison.Ordinal))
-                    ?? (types.Length == 1 ? types[0] : null)
-                : types.FirstOrDefault(type => type.FullName == entry) ?? types.FirstOrDefault(type => type.Name == entry);
+                    ?? (types.Length == 1 ? types[0] : null);
+            }
             if (chosen != null) return new Function(chosen, Function.Entry(chosen), package);
+            if (types.Length == 0) throw new LoadException(NoFunction(where));
             var wanted = entry == "" ? $"{Class} or a class that ends in {ClassEnding}" : entry;
-            var has = types.Length == 0
-                ? "no class of it has a method Execute that takes a FissionContext"
-                : $"it has {string.Join(", ", types.Take(ShownNames).Select(type => type.FullName))}";
-            throw new LoadException($"there is no class {wanted} in {where}; {has}");
+            throw new LoadException($"there is no class {wanted} in {where}; it has {string.Join(", ", types.Take(ShownNames).Select(type => type.FullName))}");
         }
 
-        static string Names(string folder)
+        static Type[] Classes(Assembly assembly) => assembly.GetTypes().Where(type => Function.Entry(type) != null).ToArray();
+
+        /// The classes of a built assembly that could be a function.
+        internal static Type[] Classes(string assembly, string folder) =>
+            Classes(new Package(folder, assembly).LoadFromAssemblyPath(Path.GetFullPath(assembly)));
+
+        internal static string NoFunction(string where) =>
+            $"there is no function in {where}: no class of it has a public method Execute that takes a FissionContext";
+
+        internal static string Names(string folder)
         {
             var names = Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).OrderBy(name => name, StringComparer.Ordinal).Take(ShownNames);
             return string.Join(", ", names.DefaultIfEmpty("no files"));

@@ -19,6 +19,8 @@ namespace Fission.Server
             ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") ?? "").Split(Path.PathSeparator).Select(Path.GetFileNameWithoutExtension),
             StringComparer.OrdinalIgnoreCase);
 
+        internal static bool IsShared(string file) => Shared.Contains(Path.GetFileNameWithoutExtension(file));
+
         readonly Dictionary<string, string> files = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
         readonly AssemblyDependencyResolver resolver;
 
@@ -33,7 +35,7 @@ namespace Fission.Server
         }
 
         /// Its own assemblies, for the compiler.
-        internal IEnumerable<string> Files => files.Values.Where(file => !Shared.Contains(Path.GetFileNameWithoutExtension(file)));
+        internal IEnumerable<string> Files => files.Values.Where(file => !IsShared(file));
 
         protected override Assembly Load(AssemblyName name) => Shared.Contains(name.Name) ? null : Own(name);
 

@@ -27,16 +27,22 @@ namespace Fission.Server
         /// Kestrel adds it to the time of its clock, which an infinite one would overflow.
         static readonly TimeSpan Never = TimeSpan.FromDays(3650);
 
-        static async Task<int> Main()
+        static Task<int> Main(string[] arguments) =>
+            arguments.Length == 3 && arguments[0] == "build" ? Task.FromResult(Build.Run(arguments[1], arguments[2])) : Serve();
+
+        static async Task<int> Serve()
         {
             ThreadPool.SetMinThreads(Threads, Threads);
             Lines.Install();
-            await Warmup.Run(Path.Combine(AppContext.BaseDirectory, "warm"));
+            var warm = Path.Combine(AppContext.BaseDirectory, "warm");
+            await Warmup.Run(warm);
 
             var socket = Environment.GetEnvironmentVariable("FISSION_SOCKET");
             if (!int.TryParse(Environment.GetEnvironmentVariable("RUNTIME_PORT"), out var port)) port = 8888;
             var server = Make(string.IsNullOrEmpty(socket) ? null : socket, port);
-            await server.StartAsync(new Service(), CancellationToken.None);
+            var service = new Service();
+            await server.StartAsync(service, CancellationToken.None);
+            _ = Task.Run(() => Warmup.Deepen(Path.Combine(warm, "idle"), service));
             await Termination();
             await server.StopAsync(CancellationToken.None);
             Lines.FlushAll();

@@ -24,6 +24,10 @@ namespace Fission.Server
 
         readonly SemaphoreSlim specializing = new SemaphoreSlim(1);
         volatile Function function;
+        volatile bool asked;
+
+        /// Whether somebody has come to specialize it.
+        internal bool Asked => asked;
 
         public HttpContext CreateContext(IFeatureCollection features) => new DefaultHttpContext(features);
 
@@ -78,6 +82,7 @@ namespace Fission.Server
 
         async Task Specialize(HttpContext context, bool first)
         {
+            asked = true;
             await specializing.WaitAsync();
             try
             {

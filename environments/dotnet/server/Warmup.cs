@@ -2,32 +2,61 @@
 // have everything they need translated and loaded.
 using System;
 using System.IO;
+using System.Linq;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using System.Threading;
 using System.Threading.Tasks;
+using Microsoft.AspNetCore.Http;
 
 namespace Fission.Server
 {
     static class Warmup
     {
-        /// Specializes a server of its own with every file of the folder.
+        /// How long nobody must have come before `Deepen` begins.
+        static readonly TimeSpan Idle = TimeSpan.FromMilliseconds(100);
+
+        /// Specializes a server of its own with every file and folder of the folder.
         internal static async Task Run(string folder)
         {
-            foreach (var file in Directory.GetFiles(folder))
+            foreach (var code in Directory.GetFileSystemEntries(folder).Where(path => Path.GetFileName(path) != "idle"))
             {
                 var socket = Path.Combine(Path.GetTempPath(), "warm-" + Guid.NewGuid().ToString("n"));
                 using (var server = Program.Make(socket, 0))
                 {
                     await server.StartAsync(new Service(), CancellationToken.None);
-                    var load = JsonSerializer.Serialize(new { filepath = file, functionName = "" });
+                    var load = JsonSerializer.Serialize(new { filepath = code, functionName = "" });
                     await Ask(socket, "POST", "/v2/specialize", load);
                     await Ask(socket, "GET", "/a?b=c", "");
                     await Ask(socket, "POST", "/", "{\"Name\":\"warm\"}");
                     await server.StopAsync(CancellationToken.None);
                 }
                 File.Delete(socket);
+            }
+        }
+
+        /// Compiles and calls functions that use more of the language and the framework, one after the other, while the
+        /// server listens and nobody has come: an instance that is needed at once does not wait for it.
+        internal static async Task Deepen(string folder, Service service)
+        {
+            try
+            {
+                await Task.Delay(Idle);
+                foreach (var file in Directory.GetFiles(folder).OrderBy(name => name, StringComparer.Ordinal))
+                {
+                    if (service.Asked) return;
+                    var function = Loading.Load(file, "");
+                    if (service.Asked) return;
+                    var context = new DefaultHttpContext();
+                    await Answers.Write(context, await function.Call(context));
+                }
+                // Else the first function would pay for what these have left.
+                if (!service.Asked) GC.Collect();
+            }
+            catch (Exception error)
+            {
+                Console.Error.WriteLine($"warming up: {Loading.Explain(error)}");
             }
         }
 

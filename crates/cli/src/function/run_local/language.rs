@@ -25,12 +25,13 @@ struct Language {
     mark: &'static str,
 }
 
-const LANGUAGES: [Language; 7] = [
+const LANGUAGES: [Language; 8] = [
     language(&["nodejs", "node"], "fission/node-env", &["js", "mjs", "cjs"], "package.json"),
     language(&["python"], "fission/python-env", &["py"], "requirements.txt"),
     language(&["python-fastapi", "fastapi"], "fission/python-fastapi-env", &[], ""),
     language(&["go"], "fission/go-env", &["go"], "go.mod"),
     language(&["php"], "fission/php-env", &["php"], "composer.json"),
+    language(&["ruby"], "fission/ruby-env", &["rb"], "Gemfile"),
     language(&["dotnet"], "fission/dotnet-env", &["cs", "csproj"], ""),
     language(&["binary"], "fission/binary-env", &["sh"], ""),
 ];

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the server with the C# compiler of an SDK, without NuGet: build.sh DOTNET HOME.
+# Builds the server with the C# compiler of an SDK, without NuGet: make.sh DOTNET HOME.
 set -eu
 dotnet=$(readlink -f "$1")
 home=$2
@@ -30,12 +30,38 @@ define=NONE
 [ "$major" -lt 6 ] || define=POSIX_SIGNALS
 csc() {
     "$dotnet" exec "$roslyn/csc.dll" -nologo -noconfig -nostdlib -optimize -debug- -langversion:8 -nowarn:618,1591,1701,1702 \
-        -define:$define $(for file in "$references"/*.dll; do echo "-r:$file"; done) "$@"
+        -define:$define "$@"
 }
-csc -target:library -out:"$home/Fission.DotNetCore.Api.dll" "$home/api/DotNetCore.cs"
-csc -target:library -out:"$home/Fission.DotNet.Common.dll" "$home/api/DotNet.cs"
-csc -target:exe -out:"$home/server.dll" -r:"$home/Fission.DotNetCore.Api.dll" -r:"$home/Fission.DotNet.Common.dll" \
+# All assemblies of a folder, as options in a file.
+against() { for file in "$1"/*.dll; do echo "-r:\"$file\""; done >"$2"; }
+framework=@$references/options
+against "$references" "$references/options"
+csc "$framework" -target:library -out:"$home/Fission.DotNetCore.Api.dll" "$home/api/DotNetCore.cs" "$home/api/Settings.cs"
+csc "$framework" -target:library -out:"$home/Fission.DotNet.Common.dll" "$home/api/DotNet.cs" "$home/api/Json.cs"
+csc "$framework" -target:exe -out:"$home/server.dll" -r:"$home/Fission.DotNetCore.Api.dll" -r:"$home/Fission.DotNet.Common.dll" \
     -r:"$home/Microsoft.CodeAnalysis.dll" -r:"$home/Microsoft.CodeAnalysis.CSharp.dll" "$home"/server/*.cs
+
+# A function as a project builds it, for the server to warm itself up with.
+mkdir -p "$home/warm/built"
+csc "$framework" -target:library -out:"$home/warm/built/Function.dll" -r:"$home/Fission.DotNetCore.Api.dll" "$home/warm/DotNetCore.cs"
+cat >"$home/warm/built/Function.deps.json" <<DEPS
+{
+  "runtimeTarget": { "name": ".NETCoreApp,Version=v$version" },
+  "targets": { ".NETCoreApp,Version=v$version": { "Function/1.0.0": { "runtime": { "Function.dll": {} } } } },
+  "libraries": { "Function/1.0.0": { "type": "project", "serviceable": false, "sha512": "" } }
+}
+DEPS
+
+# What projects for .NET Standard, or for an older .NET than this one, are compiled against: never loaded.
+mkdir -p "$home/standard"
+for folder in "$root"/packs/NETStandard.Library.Ref/2.1.*/ref/netstandard2.1; do
+    [ -d "$folder" ] || continue
+    against "$folder" "$home/standard/options"
+    for api in DotNetCore:Fission.DotNetCore.Api DotNet:Fission.DotNet.Common; do
+        csc "@$home/standard/options" -refonly -target:library -out:"$home/standard/${api#*:}.dll" "$home/api/${api%:*}.cs"
+    done
+    break
+done
 
 # One collector thread and no background collection: an instance serves one function and should start fast and stay
 # small. Methods with loops are translated quickly first like all others.
