@@ -9,6 +9,7 @@ mod load;
 mod platform;
 mod process;
 mod proxy;
+mod saving;
 mod servers;
 mod stats;
 
@@ -36,6 +37,8 @@ enum What {
     Languages { binary: PathBuf, only: Option<String> },
     /// A hundred first calls at once.
     Burst { binary: PathBuf },
+    /// From a saved file to the new answer.
+    Saving { binary: PathBuf },
     /// From source file to first answer through the CLI.
     Creation { binary: PathBuf },
     /// Memory and start time of a platform with nothing to do.
@@ -59,6 +62,7 @@ fn main() -> anyhow::Result<()> {
             What::Proxy => proxy::run().await,
             What::Languages { binary, only } => languages::run(&binary, only.as_deref()).await,
             What::Burst { binary } => languages::burst(&binary).await,
+            What::Saving { binary } => saving::run(&binary).await,
             What::Creation { binary } => cold::creation(&binary).await,
             What::Idle { binary } => cold::idle(&binary).await,
             What::Scale { binary } => cold::scale(&binary).await,

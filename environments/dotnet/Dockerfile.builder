@@ -8,6 +8,7 @@ WORKDIR /environment
 COPY make.sh project.targets ./
 COPY api ./api
 COPY server ./server
+COPY warm ./warm
 RUN sh make.sh "$(command -v dotnet)" /environment
 
 # Answers on port 8001 and runs /usr/local/bin/build.

@@ -34,8 +34,8 @@ csc() {
 }
 # All assemblies of a folder, as options in a file.
 against() { for file in "$1"/*.dll; do echo "-r:\"$file\""; done >"$2"; }
-framework=@$references/options
-against "$references" "$references/options"
+framework=@$home/framework.options
+against "$references" "$home/framework.options"
 csc "$framework" -target:library -out:"$home/Fission.DotNetCore.Api.dll" "$home/api/DotNetCore.cs" "$home/api/Settings.cs"
 csc "$framework" -target:library -out:"$home/Fission.DotNet.Common.dll" "$home/api/DotNet.cs" "$home/api/Json.cs"
 csc "$framework" -target:exe -out:"$home/server.dll" -r:"$home/Fission.DotNetCore.Api.dll" -r:"$home/Fission.DotNet.Common.dll" \
@@ -56,12 +56,14 @@ DEPS
 mkdir -p "$home/standard"
 for folder in "$root"/packs/NETStandard.Library.Ref/2.1.*/ref/netstandard2.1; do
     [ -d "$folder" ] || continue
-    against "$folder" "$home/standard/options"
+    against "$folder" "$home/standard.options"
     for api in DotNetCore:Fission.DotNetCore.Api DotNet:Fission.DotNet.Common; do
-        csc "@$home/standard/options" -refonly -target:library -out:"$home/standard/${api#*:}.dll" "$home/api/${api%:*}.cs"
+        csc "@$home/standard.options" -refonly -target:library -out:"$home/standard/${api#*:}.dll" "$home/api/${api%:*}.cs"
     done
     break
 done
+
+rm -f "$home/framework.options" "$home/standard.options"
 
 # One collector thread and no background collection: an instance serves one function and should start fast and stay
 # small. Methods with loops are translated quickly first like all others.

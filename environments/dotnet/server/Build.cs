@@ -75,14 +75,14 @@ namespace Fission.Server
             Demand(made, target, "the package");
         }
 
-        /// Copies what is not source: settings, assemblies, data.
+        /// Copies what is not source: settings, assemblies, data; not what tools keep in hidden folders.
         static void Others(string source, string target)
         {
             Directory.CreateDirectory(target);
             foreach (var file in Directory.EnumerateFiles(source, "*", SearchOption.AllDirectories))
             {
                 var path = Path.GetRelativePath(source, file);
-                if (Loading.IsMade(path) || path.EndsWith(".cs") || path.Split('/').Any(part => part.StartsWith("."))) continue;
+                if (Loading.IsMade(path) || path.EndsWith(".cs") || path.Split('/').SkipLast(1).Any(part => part.StartsWith("."))) continue;
                 var copy = Path.Combine(target, path);
                 Directory.CreateDirectory(Path.GetDirectoryName(copy));
                 File.Copy(file, copy);

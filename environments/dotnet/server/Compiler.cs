@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Reflection;
 using System.Text;
+using System.Threading;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.Emit;
@@ -41,13 +42,13 @@ namespace Fission.Server
         }
 
         /// Compiles files, named as the user knows them by `root`, and loads the result into `package`.
-        internal static Assembly Compile(IReadOnlyList<string> files, string root, Package package)
+        internal static Assembly Compile(IReadOnlyList<string> files, string root, Package package, CancellationToken stop = default)
         {
             using (var code = new MemoryStream())
             using (var symbols = new MemoryStream())
             {
                 var options = new EmitOptions(debugInformationFormat: DebugInformationFormat.PortablePdb);
-                Check(Compilation(files, root, package).Emit(code, symbols, options: options));
+                Check(Compilation(files, root, package).Emit(code, symbols, options: options, cancellationToken: stop));
                 code.Position = symbols.Position = 0;
                 return package.LoadFromStream(code, symbols);
             }

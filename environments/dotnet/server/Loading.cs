@@ -126,7 +126,7 @@ namespace Fission.Server
         }
 
         /// The class `entry` names, with or without its namespace, or the one a function is expected to have.
-        static Function Find(Assembly assembly, string entry, string package, string where)
+        internal static Function Find(Assembly assembly, string entry, string package, string where)
         {
             var types = Classes(assembly);
             var chosen = entry == "" ? null : types.FirstOrDefault(type => type.FullName == entry) ?? types.FirstOrDefault(type => type.Name == entry);

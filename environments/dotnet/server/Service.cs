@@ -24,10 +24,10 @@ namespace Fission.Server
 
         readonly SemaphoreSlim specializing = new SemaphoreSlim(1);
         volatile Function function;
-        volatile bool asked;
+        readonly CancellationTokenSource asked = new CancellationTokenSource();
 
-        /// Whether somebody has come to specialize it.
-        internal bool Asked => asked;
+        /// Cancelled when somebody comes to specialize it.
+        internal CancellationToken Asked => asked.Token;
 
         public HttpContext CreateContext(IFeatureCollection features) => new DefaultHttpContext(features);
 
@@ -82,7 +82,7 @@ namespace Fission.Server
 
         async Task Specialize(HttpContext context, bool first)
         {
-            asked = true;
+            asked.Cancel();
             await specializing.WaitAsync();
             try
             {

@@ -14,8 +14,13 @@ namespace Fission.Server
 {
     static class Warmup
     {
-        /// How long nobody must have come before `Deepen` begins.
-        static readonly TimeSpan Idle = TimeSpan.FromMilliseconds(100);
+        /// How long nobody must have come before `Deepen` begins, and before it goes round again. Longer than the 100 ms for
+        /// which the runtime waits, after it has translated something for the first time, before it counts calls.
+        static readonly TimeSpan Idle = TimeSpan.FromMilliseconds(250);
+
+        /// In the second round the runtime finds what is called often and translates it well. Else it would begin that
+        /// beside the first function that is compiled.
+        const int Rounds = 2;
 
         /// Specializes a server of its own with every file and folder of the folder.
         internal static async Task Run(string folder)
@@ -42,17 +47,25 @@ namespace Fission.Server
         {
             try
             {
-                await Task.Delay(Idle);
-                foreach (var file in Directory.GetFiles(folder).OrderBy(name => name, StringComparer.Ordinal))
+                var files = Directory.GetFiles(folder).OrderBy(name => name, StringComparer.Ordinal).ToArray();
+                for (var round = 0; round < Rounds; round++)
                 {
-                    if (service.Asked) return;
-                    var function = Loading.Load(file, "");
-                    if (service.Asked) return;
-                    var context = new DefaultHttpContext();
-                    await Answers.Write(context, await function.Call(context));
+                    await Task.Delay(Idle, service.Asked);
+                    foreach (var file in files)
+                    {
+                        var assembly = Compiler.Compile(new[] { file }, null, new Package(null, null), service.Asked);
+                        var function = Loading.Find(assembly, "", folder, Path.GetFileName(file));
+                        service.Asked.ThrowIfCancellationRequested();
+                        await Answers.Write(new DefaultHttpContext(), await function.Call(new DefaultHttpContext()));
+                        service.Asked.ThrowIfCancellationRequested();
+                    }
                 }
                 // Else the first function would pay for what these have left.
-                if (!service.Asked) GC.Collect();
+                GC.Collect();
+            }
+            catch (OperationCanceledException) when (service.Asked.IsCancellationRequested)
+            {
+                // Somebody has come, and needs the processor more.
             }
             catch (Exception error)
             {

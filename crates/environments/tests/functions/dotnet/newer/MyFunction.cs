@@ -1,0 +1,6 @@
+using Fission.DotNet.Common;
+
+public class MyFunction
+{
+    public string Execute(FissionContext context) => "Hello, world!\n";
+}
