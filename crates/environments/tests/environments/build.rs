@@ -178,3 +178,14 @@ async fn code_that_does_not_parse_fails_its_build_with_the_line() {
         assert!(!built.log.contains("Traceback"), "nothing of ours: {}: {}", language.name, built.log);
     }
 }
+
+#[tokio::test]
+async fn projects_of_dotnet_that_cannot_be_built_say_why() {
+    for (folder, why) in [
+        ("broken_project", "Library/Library.cs(3,44): error CS0029"),
+        ("newer", "Function.csproj: error: the project is for net99.0, and the .NET SDK here is"),
+    ] {
+        let built = build(DOTNET, &DOTNET.file(folder)).await;
+        assert!(!built.ok && built.log.contains(why), "{folder}: {}", built.log);
+    }
+}
