@@ -346,8 +346,8 @@ async fn a_platform_that_ended_while_it_built_builds_again_once() {
     assert_eq!(third.builder.builds(), 0, "what ended the platform twice is not tried a third time");
 }
 
-#[tokio::test(start_paused = true)]
-async fn newer_source_ends_the_build_of_older_source() {
+/// A package whose build runs and does not end.
+async fn hanging() -> Running {
     let api = FakeApi::synced();
     api.put_package(source("one", ""));
     let builder = FakeBuilder::default();
@@ -355,6 +355,12 @@ async fn newer_source_ends_the_build_of_older_source() {
     let running = Running::with(api, builder);
     running.status(|status| status.build_status == BuildStatus::Running).await;
     running.settle().await;
+    running
+}
+
+#[tokio::test(start_paused = true)]
+async fn newer_source_ends_the_build_of_older_source() {
+    let running = hanging().await;
     running.change_source("two");
     assert_eq!(running.decided().await.build_status, BuildStatus::Succeeded);
     assert_eq!(running.deployed().await, "made of two");
@@ -363,13 +369,7 @@ async fn newer_source_ends_the_build_of_older_source() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_package_ends_its_build() {
-    let api = FakeApi::synced();
-    api.put_package(source("one", ""));
-    let builder = FakeBuilder::default();
-    builder.script(&[Script::Hang]);
-    let running = Running::with(api, builder);
-    running.status(|status| status.build_status == BuildStatus::Running).await;
-    running.settle().await;
+    let running = hanging().await;
     running.api.packages.delete(&key("code"));
     running.settle().await;
     assert_eq!((running.builder.builds(), running.builder.dropped()), (1, 1));

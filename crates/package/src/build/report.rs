@@ -69,10 +69,9 @@ impl Report {
     pub(super) async fn deploy(&self, archive: &Archive) -> Result<Package, Unwritten> {
         self.write(false, |_| {
             let mut deployment = json!(archive);
+            // A merge patch keeps what it does not name, and a package has one payload.
             for field in ["literal", "oci"] {
-                if deployment[field].is_null() {
-                    deployment[field] = Value::Null;
-                }
+                deployment[field] = Value::Null;
             }
             json!({ "spec": { "deployment": deployment } })
         })
