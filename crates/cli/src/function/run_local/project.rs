@@ -135,11 +135,12 @@ impl Project {
         Ok(Update::Loaded)
     }
 
-    /// The files the code is made of.
-    pub(super) fn inputs(&self, io: &Io) -> Vec<PathBuf> {
-        let all = self.sources.code.iter().chain(&self.sources.deployarchive).chain(&self.sources.sourcearchive);
-        all.filter(|input| !is_url(input)).map(|input| split_pattern(&io.dir, input).0).collect()
-    }
+}
+
+/// The files the code is made of.
+pub(super) fn inputs(sources: &SourceFlags, io: &Io) -> Vec<PathBuf> {
+    let all = sources.code.iter().chain(&sources.deployarchive).chain(&sources.sourcearchive);
+    all.filter(|input| !is_url(input)).map(|input| split_pattern(&io.dir, input).0).collect()
 }
 
 /// The name given, else that of the file.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 use super::RunLocalArgs;
 use super::platform::Place;
 use super::project::{Project, Update};
-use super::{call, language};
+use super::{call, language, project};
 use crate::changes::Changes;
 use crate::code::sources::SourceFlags;
 use crate::env::Variables;
@@ -51,6 +51,8 @@ pub(super) async fn run(
     s.io.vars = colours.into_iter().collect::<Variables>();
     s.use_running(&running)?;
 
+    // Before the files are read: what changes from then on is seen.
+    let watched = Watched::new(args.watch.then(|| project::inputs(sources, &s.io)));
     let mut project = Project::declare(args, sources, chosen, &configuration, s).await?;
     call::route_is_there(&running.router).await?;
     let mut events = Events::new(place, Lines::follow(&project.name, s).await?);
@@ -67,7 +69,7 @@ pub(super) async fn run(
         built => print(built, s),
     }
     s.io.complain(format_args!("function '{}' answers at {}/ until Ctrl-C", project.name, running.router));
-    serve(args, &mut project, &running.router, events, s).await
+    serve(args, &mut project, watched, &running.router, events, s).await
 }
 
 fn print(outcome: Outcome, s: &mut Session) {
@@ -90,12 +92,11 @@ async fn make_call(
 async fn serve(
     args: &RunLocalArgs,
     project: &mut Project,
+    mut watched: Watched,
     router: &str,
     mut events: Events<'_>,
     s: &mut Session,
 ) -> Outcome<Ended> {
-    let inputs = project.inputs(&s.io);
-    let mut watched = Watched::new(args.watch.then_some(inputs));
     loop {
         let changed = tokio::select! {
             biased;
