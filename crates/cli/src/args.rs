@@ -81,6 +81,7 @@ enum Verb {
     /// Objects kept as files and applied together
     #[command(subcommand, visible_alias = "specs")]
     Spec(crate::spec::SpecVerb),
+    Export(crate::export::ExportArgs),
     /// Tokens of a router that asks for a login
     #[command(subcommand)]
     Token(crate::token::TokenVerb),
@@ -97,7 +98,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("This machine", &["up", "down", "status"]),
     ("Basic", &["environment", "package", "function", "archive"]),
     ("Triggers", &["httptrigger", "mqtrigger", "timetrigger", "watch"]),
-    ("Declarative", &["spec"]),
+    ("Declarative", &["spec", "export"]),
     ("Auth", &["token"]),
     ("Other", &["check", "version", "support", "completion"]),
 ];
@@ -174,6 +175,7 @@ impl Verb {
             Self::Timetrigger(verb) => verb.run(s).await,
             Self::Watch(verb) => verb.run(s).await,
             Self::Spec(verb) => Box::pin(verb.run(s)).await,
+            Self::Export(args) => Box::pin(crate::export::run(args, s)).await,
             Self::Token(verb) => verb.run(s).await,
             Self::Support(verb) => verb.run(s).await,
             Self::Version(args) => crate::version::run(args, s).await,

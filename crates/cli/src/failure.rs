@@ -34,6 +34,11 @@ impl Failure {
         self
     }
 
+    /// What to try next.
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// Puts what was being done before the message.
     #[must_use]
     pub fn while_doing(mut self, what: impl fmt::Display) -> Self {

@@ -202,13 +202,34 @@ pub(crate) fn explain(s: &Session, doing: &str, error: kube::Error) -> Failure {
     let failure = Failure::new(format_args!("{doing}: {}", status.message.trim_end()));
     match status.code {
         401 => failure.hint("the token is missing or wrong: set FISSION_TOKEN or KUBECONFIG (see `fission status`)"),
-        403 => failure.hint("the user of the kubeconfig may not do this; ask for a role that allows it"),
+        403 => failure.hint(match denied(&status.message) {
+            Some(right) => format!("ask for a role with {right}; `fission check` shows what you may do"),
+            None => "the user of the kubeconfig may not do this; ask for a role that allows it".to_owned(),
+        }),
+        404 if status.message.starts_with("namespaces ") => {
+            let namespace = status.message.split('"').nth(1).unwrap_or("NAMESPACE");
+            // The plain command sends protobuf, which the API server of one machine does not read.
+            let create = format!("kubectl create namespace {namespace} --dry-run=client -o yaml | kubectl apply -f -");
+            failure.hint(format_args!("create it with: {create}"))
+        }
         404 if status.reason != "NotFound" || status.message.contains("could not find the requested resource") => {
             failure.hint("this server does not serve fission.io/v1: is it a Fission platform? see `fission check`")
         }
         409 => failure.hint("it was changed by someone else at the same time; run the command again"),
         _ => failure,
     }
+}
+
+/// The right that a refusal of Kubernetes names: `User "u" cannot list resource "pods" in API group "" in the namespace
+/// "n"`.
+pub(crate) fn denied(message: &str) -> Option<String> {
+    let (verb, rest) = message.split_once(" cannot ")?.1.split_once(" resource \"")?;
+    let (resource, rest) = rest.split_once('"')?;
+    let place = match rest.split_once(" in the namespace \"").and_then(|(_, rest)| rest.split_once('"')) {
+        Some((namespace, _)) => format!("in namespace {namespace}"),
+        None => "in all namespaces".to_owned(),
+    };
+    Some(format!("the verb '{verb}' on {resource} {place}"))
 }
 
 /// The innermost cause: the one that says `Connection refused`.
@@ -218,4 +239,20 @@ pub(crate) fn root_of(error: &dyn std::error::Error) -> String {
         root = source;
     }
     root.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_right_that_is_missing() {
+        let message = "pods \"p\" is forbidden: User \"u\" cannot get resource \"pods/log\" in API group \"\" in the \
+                       namespace \"team\"";
+        assert_eq!(denied(message).as_deref(), Some("the verb 'get' on pods/log in namespace team"));
+        let message = "functions.fission.io is forbidden: User \"u\" cannot list resource \"functions\" in API group \
+                       \"fission.io\" at the cluster scope";
+        assert_eq!(denied(message).as_deref(), Some("the verb 'list' on functions in all namespaces"));
+        assert_eq!(denied("no"), None);
+    }
 }

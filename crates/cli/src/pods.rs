@@ -2,7 +2,7 @@
 
 use kube::Api;
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::DynamicObject;
 use serde_json::Value;
 
 use crate::failure::Outcome;
@@ -30,11 +30,28 @@ pub(crate) const FUNCTION_COLUMNS: [Column<DynamicObject>; 2] = [
 
 /// The instances with these labels, by name.
 pub(crate) async fn with_labels(s: &mut Session, labels: &[(&str, &str)]) -> Outcome<Vec<DynamicObject>> {
+    with_labels_in(s, labels, None).await
+}
+
+/// The same in one namespace; in all when none is given, or in that of the request when others may not be seen.
+pub(crate) async fn with_labels_in(
+    s: &mut Session,
+    labels: &[(&str, &str)],
+    namespace: Option<&str>,
+) -> Outcome<Vec<DynamicObject>> {
     let client = s.client().await?;
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Pod"));
-    let api: Api<DynamicObject> = Api::all_with(client, &kind);
+    let kind = crate::cluster::pods();
     let selector = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-    let listed = api.list(&ListParams::default().labels(&selector)).await;
+    let params = ListParams::default().labels(&selector);
+    let inside = |namespace: &str| -> Api<DynamicObject> { Api::namespaced_with(client.clone(), namespace, &kind) };
+    let everywhere: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
+    let listed = match namespace {
+        Some(namespace) => inside(namespace).list(&params).await,
+        None => match everywhere.list(&params).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => inside(&s.namespace).list(&params).await,
+            listed => listed,
+        },
+    };
     let mut pods = listed.map_err(|error| explain(s, "cannot list instances", error))?.items;
     pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     Ok(pods)

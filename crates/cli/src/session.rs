@@ -1,9 +1,12 @@
 //! One command's way to the platform: found and opened when first needed.
 
+use std::sync::Arc;
+
 use http::Uri;
 use kube::Client;
 
 use crate::args::Globals;
+use crate::doors::Door;
 use crate::failure::{Failure, Outcome};
 use crate::io::Io;
 use crate::target::Target;
@@ -16,8 +19,13 @@ pub(crate) struct Session {
     pub(crate) namespace: String,
     /// Whether `--namespace` was given; only then is it written into files.
     pub(crate) namespace_given: bool,
+    /// Namespace of the installation, when a flag names it.
+    pub(crate) installation: Option<String>,
     client: Option<Client>,
     target: Option<Target>,
+    serves_platform: Option<bool>,
+    /// The way to the storage service, kept by [`crate::doors`].
+    pub(crate) storage: Option<Arc<Door>>,
 }
 
 impl Session {
@@ -33,7 +41,17 @@ impl Session {
         let namespace_given = given.is_some();
         let namespace = given.or(default).unwrap_or_else(|| "default".to_owned());
         let client = io.client.clone();
-        Ok(Self { io, globals, namespace, namespace_given, client, target: None })
+        Ok(Self {
+            io,
+            globals,
+            namespace,
+            namespace_given,
+            installation: None,
+            client,
+            target: None,
+            serves_platform: None,
+            storage: None,
+        })
     }
 
     /// The server, found once.
@@ -90,43 +108,49 @@ impl Session {
         self.io.say(format_args!("Warning: {text}"))
     }
 
-    /// Address of the router's public listener.
-    pub(crate) async fn router(&mut self) -> Outcome<String> {
+    /// Address of the router's public listener, when one is known without asking a cluster.
+    pub(crate) async fn router_address(&mut self) -> Outcome<Option<String>> {
         if let Some(url) = self.io.vars.get("FISSION_ROUTER_URL").or(self.io.vars.get("FISSION_ROUTER")) {
-            return crate::target::normal_url(url);
+            return crate::target::normal_url(url).map(Some);
         }
-        match self.running().await? {
-            Some(running) => Ok(running.router),
-            None => Err(Failure::new("the address of the router is not known")
-                .hint("set FISSION_ROUTER=host:port; in a cluster: kubectl port-forward svc/router 31314:80")),
+        Ok(self.running().await?.map(|running| running.router))
+    }
+
+    /// Whether the API server also serves the platform's services, as on one machine and behind a controller; in a
+    /// cluster asked directly it does not. Found out once.
+    pub(crate) async fn serves_platform(&mut self) -> Outcome<bool> {
+        if let Some(serves) = self.serves_platform {
+            return Ok(serves);
+        }
+        let serves = match self.running().await? {
+            Some(_) => true,
+            // A client given from outside is a platform's own.
+            None if self.target.is_none() => true,
+            None => self.lists_archives().await?,
+        };
+        self.serves_platform = Some(serves);
+        Ok(serves)
+    }
+
+    async fn lists_archives(&mut self) -> Outcome<bool> {
+        let client = self.client().await?;
+        let doing = "cannot find the storage service";
+        let request = http::Request::get(crate::doors::ARCHIVES).body(Vec::new()).map_err(Failure::new)?;
+        match client.request_text(request).await {
+            Ok(list) => Ok(list.trim_start().starts_with('[')),
+            // A Kubernetes API server says either of what it does not have.
+            Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => Ok(false),
+            Err(error) => Err(crate::noun::explain(self, doing, error)),
         }
     }
 
-    /// Address of the router's internal listener.
-    pub(crate) async fn internal_router(&mut self) -> Outcome<String> {
-        if let Some(url) = self.io.vars.get("FISSION_ROUTER_INTERNAL_URL") {
-            return crate::target::normal_url(url);
-        }
-        match self.running().await?.filter(|running| !running.internal.is_empty()) {
-            Some(running) => crate::target::normal_url(&running.internal),
-            None => Err(Failure::new("the address of the router's internal listener is not known").hint(
-                "set FISSION_ROUTER_INTERNAL_URL; in a cluster: kubectl port-forward svc/router-internal 8889:8889",
-            )),
-        }
-    }
-
-    /// The secret internal requests are signed with, if one is known.
-    pub(crate) async fn internal_secret(&mut self) -> Outcome<Option<String>> {
-        if let Some(secret) = self.io.vars.get("FISSION_INTERNAL_AUTH_SECRET") {
-            return Ok(Some(secret.to_owned()));
-        }
-        let Some(running) = self.running().await? else { return Ok(None) };
-        let file = running.data_dir.join(crate::running::SECRET_FILE);
-        match std::fs::read_to_string(&file) {
-            Ok(secret) => Ok(Some(secret.trim().to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(format_args!("cannot read {}: {error}", file.display()))),
-        }
+    /// Where a cluster's services are looked for: the namespace of the installation if the user named it, and the
+    /// namespace of the context.
+    pub(crate) async fn search(&mut self) -> (Option<String>, String) {
+        let context = self.target().await.ok().and_then(|target| target.namespace);
+        let installation = self.installation.clone();
+        let installation = installation.or_else(|| self.io.vars.get("FISSION_NAMESPACE").map(str::to_owned));
+        (installation, context.unwrap_or_else(|| self.namespace.clone()))
     }
 
     /// The platform on this machine, when this command talks to it.

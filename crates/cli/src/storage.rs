@@ -1,9 +1,8 @@
-//! The storage service as commands use it: at the API server's `/v1/archive`, or where `FISSION_STORAGESVC_URL` says.
+//! The storage service as commands use it, wherever [`crate::doors`] finds it.
 
 use std::path::Path;
 
 use bytes::Bytes;
-use fission_rpc::signing;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, StreamBody};
@@ -11,20 +10,17 @@ use hyper::body::Frame;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use indicatif::{ProgressBar, ProgressStyle};
-use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
+use crate::doors::{self, ARCHIVES as PATH, Door};
 use crate::failure::{Doing, Failure, Outcome};
 use crate::noun::root_of;
 use crate::session::{Session, query_value};
-use crate::target::client_for;
 
 /// The host packages name; every home of the platform knows it as its own storage service.
 const CANONICAL_BASE: &str = "http://storagesvc.fission";
-/// Where archives are, below every base.
-const PATH: &str = "/v1/archive";
 /// Separates the parts of an upload; long enough not to occur by chance.
 const BOUNDARY: &str = "fission-archive-5f1c8d0e9a7b4c3d2e6f";
 
@@ -65,7 +61,7 @@ pub(crate) async fn upload(s: &mut Session, path: &Path, size: u64) -> Outcome<S
          Content-Type: application/octet-stream\r\n\r\n"
     );
     let tail = format!("\r\n--{BOUNDARY}--\r\n");
-    let place = place(s).await?;
+    let door = doors::storage(s).await?;
     let request = Request::builder()
         .method(Method::POST)
         .uri(PATH)
@@ -73,7 +69,7 @@ pub(crate) async fn upload(s: &mut Session, path: &Path, size: u64) -> Outcome<S
         .header("x-file-size", size)
         .header(header::CONTENT_LENGTH, head.len() as u64 + size + tail.len() as u64);
     let doing = format!("cannot upload {}", path.display());
-    let answer = match &place.streams_to {
+    let answer = match &door.streams_to {
         Some((base, token)) => {
             let bar = progress(s, size);
             let file = tokio::fs::File::open(path).await.doing(&doing)?;
@@ -97,10 +93,10 @@ pub(crate) async fn upload(s: &mut Session, path: &Path, size: u64) -> Outcome<S
             let mut body = head.into_bytes();
             body.extend(tokio::fs::read(path).await.doing(&doing)?);
             body.extend(tail.into_bytes());
-            place.send(request, body, &doing).await?
+            send(&door, request, body, &doing).await?
         }
     };
-    let answer = accepted(answer, &doing)?;
+    let answer = accepted(&door, answer, &doing)?;
     let id = serde_json::from_slice::<Value>(&answer).ok().and_then(|answer| answer["id"].as_str().map(str::to_owned));
     id.ok_or_else(|| Failure::new(format_args!("{doing}: the storage service answered without an id")))
 }
@@ -108,72 +104,42 @@ pub(crate) async fn upload(s: &mut Session, path: &Path, size: u64) -> Outcome<S
 /// The ids of all archives.
 pub(crate) async fn list(s: &mut Session) -> Outcome<Vec<String>> {
     let doing = "cannot list archives";
-    let answer = place(s).await?.send(Request::builder().uri(PATH), Vec::new(), doing).await?;
-    serde_json::from_slice(&accepted(answer, doing)?).doing(doing)
+    let door = doors::storage(s).await?;
+    let answer = send(&door, Request::builder().uri(PATH), Vec::new(), doing).await?;
+    serde_json::from_slice(&accepted(&door, answer, doing)?).doing(doing)
 }
 
 /// The bytes of an archive.
 pub(crate) async fn download(s: &mut Session, id: &str) -> Outcome<Bytes> {
     let doing = format!("cannot download archive {id}");
     let request = Request::builder().uri(format!("{PATH}?id={}", query_value(id)));
-    let answer = place(s).await?.send(request, Vec::new(), &doing).await?;
-    accepted(answer, &doing)
+    let door = doors::storage(s).await?;
+    let answer = send(&door, request, Vec::new(), &doing).await?;
+    accepted(&door, answer, &doing)
 }
 
 /// Deletes an archive.
 pub(crate) async fn delete(s: &mut Session, id: &str) -> Outcome {
     let doing = format!("cannot delete archive {id}");
     let request = Request::builder().method(Method::DELETE).uri(format!("{PATH}?id={}", query_value(id)));
-    let answer = place(s).await?.send(request, Vec::new(), &doing).await?;
-    accepted(answer, &doing).map(|_| ())
+    let door = doors::storage(s).await?;
+    let answer = send(&door, request, Vec::new(), &doing).await?;
+    accepted(&door, answer, &doing).map(|_| ())
 }
 
-/// Where the storage service is, and how to speak to it.
-struct Place {
-    client: Client,
-    /// Base address and token, when a body can be streamed there over plain HTTP without a signature.
-    streams_to: Option<(String, Option<String>)>,
-    key: Option<signing::Key>,
+async fn send(door: &Door, request: http::request::Builder, body: Vec<u8>, doing: &str) -> Outcome<Response<Bytes>> {
+    let mut request = request.body(Body::from(Vec::new())).doing(doing)?;
+    door.sign(&mut request, &body)?;
+    *request.body_mut() = Body::from(body);
+    let unreachable =
+        |error: &dyn std::error::Error| door.unreached(Failure::new(format_args!("{doing}: {}", root_of(error))));
+    let answer = door.client.send(request).await.map_err(|error| unreachable(&error))?;
+    let (parts, body) = answer.into_parts();
+    let body = body.collect_bytes().await.map_err(|error| unreachable(&error))?;
+    Ok(Response::from_parts(parts, body))
 }
 
-async fn place(s: &mut Session) -> Outcome<Place> {
-    if let Some(url) = s.io.vars.get("FISSION_STORAGESVC_URL") {
-        let url = crate::target::normal_url(url)?;
-        let secret = s.io.vars.get("FISSION_INTERNAL_AUTH_SECRET");
-        let key = secret.map(|secret| signing::Key::derive(secret.as_bytes(), signing::STORAGE, None));
-        // A signature covers the whole body, so a signed upload is read into memory first.
-        let streams_to = (key.is_none() && url.starts_with("http://")).then(|| (url.clone(), None));
-        return Ok(Place { client: client_for(&url, None)?, streams_to, key });
-    }
-    let client = s.client().await?;
-    let streams_to = match s.target().await {
-        Ok(target) => target.plain(&s.io.vars),
-        Err(_) => None,
-    };
-    Ok(Place { client, streams_to, key: None })
-}
-
-impl Place {
-    async fn send(&self, request: http::request::Builder, body: Vec<u8>, doing: &str) -> Outcome<Response<Bytes>> {
-        let mut request = request.body(Body::from(Vec::new())).doing(doing)?;
-        if let Some(key) = &self.key {
-            let uri = request.uri().to_string();
-            let now = jiff::Timestamp::now().as_second();
-            let signed = signing::sign(key, request.method().as_str(), &uri, &body, now);
-            let headers = request.headers_mut();
-            headers.insert(signing::TIMESTAMP_HEADER, signed.timestamp.parse().doing(doing)?);
-            headers.insert(signing::SIGNATURE_HEADER, signed.signature.parse().doing(doing)?);
-        }
-        *request.body_mut() = Body::from(body);
-        let unreachable = |error: &dyn std::error::Error| Failure::new(format_args!("{doing}: {}", root_of(error)));
-        let answer = self.client.send(request).await.map_err(|error| unreachable(&error))?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect_bytes().await.map_err(|error| unreachable(&error))?;
-        Ok(Response::from_parts(parts, body))
-    }
-}
-
-fn accepted(answer: Response<Bytes>, doing: &str) -> Outcome<Bytes> {
+fn accepted(door: &Door, answer: Response<Bytes>, doing: &str) -> Outcome<Bytes> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer.into_body());
@@ -182,7 +148,7 @@ fn accepted(answer: Response<Bytes>, doing: &str) -> Outcome<Bytes> {
     let said = if said.is_empty() { status.to_string() } else { format!("{said} ({status})") };
     let failure = Failure::new(format_args!("{doing}: {said}"));
     Err(match status.as_u16() {
-        401 | 403 => failure.hint("the storage service wants a token or signature; see `fission check`"),
+        401 | 403 => door.refused(failure),
         404 if doing.starts_with("cannot upload") || doing.starts_with("cannot list") => {
             failure.hint("this server has no storage service; set FISSION_STORAGESVC_URL to where it is")
         }

@@ -60,7 +60,10 @@ impl Target {
             return Self::of_kubeconfig(&files, None, why).await;
         }
         if vars.get("KUBERNETES_SERVICE_HOST").is_some() {
-            let config = Config::incluster().doing("cannot use this pod's service account")?;
+            let mut config = Config::incluster().doing("cannot use this pod's service account")?;
+            if let Some(namespace) = vars.get("POD_NAMESPACE") {
+                namespace.clone_into(&mut config.default_namespace);
+            }
             return Ok(Self::of_config(config, "the cluster this runs in"));
         }
         Self::of_this_machine(vars)

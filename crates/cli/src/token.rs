@@ -5,10 +5,10 @@ use http::{Request, header};
 use kube::client::Body;
 use serde_json::{Value, json};
 
+use crate::doors;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::noun::root_of;
 use crate::session::Session;
-use crate::target::client_for;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -35,15 +35,16 @@ pub(crate) struct CreateArgs {
 impl TokenVerb {
     pub(crate) async fn run(self, s: &mut Session) -> Outcome {
         let Self::Create(args) = self;
-        let router = s.router().await?;
+        let door = doors::router(s).await?;
+        let router = &door.shown;
         let path = args.authuri.or(s.io.vars.get("FISSION_AUTH_URI").map(str::to_owned));
         let path = path.unwrap_or_else(|| "/auth/login".to_owned());
-        let doing = format!("cannot log in at {router}{path}");
+        let doing = format!("cannot log in at {router}, {path}");
         let body = json!({ "username": args.username, "password": args.password }).to_string();
         let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
         let request = request.body(Body::from(body.into_bytes())).doing(&doing)?;
-        let failed = |error: &kube::Error| Failure::new(format_args!("{doing}: {}", root_of(error)));
-        let answer = client_for(&router, None)?.send(request).await.map_err(|error| failed(&error))?;
+        let failed = |error: &kube::Error| door.unreached(Failure::new(format_args!("{doing}: {}", root_of(error))));
+        let answer = door.client.send(request).await.map_err(|error| failed(&error))?;
         let status = answer.status();
         let body = answer.into_body().collect_bytes().await.map_err(|error| failed(&error))?;
         match status.as_u16() {

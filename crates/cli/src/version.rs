@@ -1,15 +1,16 @@
 //! `fission version`: of this binary, and of the server it talks to.
 
 use clap::Args;
-use http::Request;
+use http::{Request, header};
 use kube::client::Body;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::check::components::Components;
+use crate::doors;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::output::{Format, OutputFlag, rendered};
 use crate::session::Session;
-use crate::target::client_for;
 
 /// What a binary was built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +38,7 @@ pub fn build() -> Build {
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
   fission version
+  fission version -o json
   fission version --client-only")]
 pub(crate) struct VersionArgs {
     /// Do not ask the server
@@ -51,7 +53,15 @@ pub(crate) async fn run(args: VersionArgs, s: &mut Session) -> Outcome {
     let mut warning = None;
     if !args.client_only {
         match of_server(s).await {
-            Ok(server) => all["server"] = json!({ "fission/core": server }),
+            Ok(server) => {
+                all["server"] = json!({ "fission/core": server });
+                // In a cluster every server is a program of its own. One who may not list them is told nothing of it.
+                if let Ok(false) = s.serves_platform().await
+                    && let Ok(components) = Components::read(s).await
+                {
+                    all["server"]["components"] = components.images();
+                }
+            }
             Err(failure) => warning = Some(failure),
         }
     }
@@ -76,13 +86,16 @@ pub(crate) async fn of_server(s: &mut Session) -> Outcome<Value> {
 
 /// A JSON document of the router's public listener.
 pub(crate) async fn router_json(s: &mut Session, path: &str) -> Outcome<Value> {
-    let router = s.router().await?;
-    let token = s.io.vars.get("FISSION_AUTH_TOKEN").map(str::to_owned);
-    let client = client_for(&router, token.as_deref())?;
-    let doing = format!("cannot read {router}{path}");
-    let request = Request::get(path).body(Body::empty()).doing(&doing)?;
-    let failed = |error: &kube::Error| Failure::new(format_args!("{doing}: {}", crate::noun::root_of(error)));
-    let answer = client.send(request).await.map_err(|error| failed(&error))?;
+    let door = doors::router(s).await?;
+    let doing = format!("cannot read {path} of the router at {}", door.shown);
+    let mut request = Request::get(path);
+    if let Some(token) = s.io.vars.get("FISSION_AUTH_TOKEN") {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(Body::empty()).doing(&doing)?;
+    let failed =
+        |error: &kube::Error| door.unreached(Failure::new(format_args!("{doing}: {}", crate::noun::root_of(error))));
+    let answer = door.client.send(request).await.map_err(|error| failed(&error))?;
     let status = answer.status();
     let body = answer.into_body().collect_bytes().await.map_err(|error| failed(&error))?;
     match status.as_u16() {

@@ -1,25 +1,27 @@
-//! `fission function logs`: what instances printed, kept by the platform; else what the pods still have.
+//! `fission function logs`: what instances printed, kept by the platform; else what the pods of a cluster still have.
 
 use clap::Args;
-use fission_api::{Function, labels};
+use fission_api::Function;
 use fission_rpc::logs::LogLine;
 use http::Request;
-use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::client::Body;
 
+use super::pod_logs::{self, TextLines, Wanted};
 use crate::duration::GoDuration;
 use crate::failure::{Doing, Failure, Outcome};
+use crate::noun;
 use crate::noun::root_of;
 use crate::output::{Format, OutputFlag, rendered};
 use crate::session::{Session, query_value};
-use crate::{noun, pods};
 
 /// Show what a function printed
 #[derive(Debug, Default, Args)]
 #[command(after_help = "EXAMPLES:
   fission function logs --name hello
   fission fn logs --name hello -f --since 10m
+  fission fn logs --name hello --pod POD --previous
+  fission fn logs --name hello --container fetcher
   fission fn logs --name hello --request-id 4b3a2f1e-5d6c-4b7a-8f9e-0a1b2c3d4e5f")]
 pub(crate) struct LogsArgs {
     /// Name of the function
@@ -43,6 +45,15 @@ pub(crate) struct LogsArgs {
     /// Only lines of this instance
     #[arg(long, value_name = "INSTANCE")]
     pub(crate) pod: Option<String>,
+    /// Namespace the instances run in, in a cluster; all that may be listed when not given
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) pod_namespace: Option<String>,
+    /// Container to read, in a cluster, such as fetcher; the function's own when not given
+    #[arg(long, value_name = "CONTAINER")]
+    pub(crate) container: Option<String>,
+    /// Lines of the container before its last restart, in a cluster
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
     /// Lines of all instances (the default)
     #[arg(long)]
     pub(crate) all_pods: bool,
@@ -75,7 +86,7 @@ async fn stored(args: &LogsArgs, s: &mut Session) -> Outcome<Option<usize>> {
     let kept = each_line(args, s, |s, line| {
         shown += 1;
         if args.follow {
-            return print(args, s, &line);
+            return print(args, s, &line, true);
         }
         lines.push(line);
         Ok(())
@@ -83,15 +94,45 @@ async fn stored(args: &LogsArgs, s: &mut Session) -> Outcome<Option<usize>> {
     if !kept.await? {
         return Ok(None);
     }
+    print_all(args, s, lines, true)?;
+    Ok(Some(shown))
+}
+
+/// Prints what pods still have.
+async fn of_pods(args: &LogsArgs, s: &mut Session) -> Outcome<usize> {
+    if args.request_id.is_some() {
+        return Err(Failure::new("this server keeps no log store, so lines cannot be found by request")
+            .hint("see all lines with their times: fission function logs --detail"));
+    }
+    let since = args.since.as_deref().map(|since| since_time(since, Timestamp::now())).transpose()?;
+    let wanted = Wanted {
+        function: args.name.clone(),
+        pod: args.pod.clone(),
+        pod_namespace: args.pod_namespace.clone(),
+        container: args.container.clone(),
+        previous: args.previous,
+        since,
+        count: args.recordcount,
+    };
+    if args.follow {
+        pod_logs::follow(&wanted, s, |s, line| print(args, s, &line, false)).await?;
+        return Ok(0);
+    }
+    let lines = pod_logs::newest(&wanted, s).await?;
+    let shown = lines.len();
+    print_all(args, s, lines, false)?;
+    Ok(shown)
+}
+
+fn print_all(args: &LogsArgs, s: &mut Session, mut lines: Vec<LogLine>, tells_outputs: bool) -> Outcome {
     if args.output.output == Format::Json || args.output.output == Format::Yaml {
         let text = rendered(args.output.output, &lines)?;
-        return s.io.write(text).map(|()| Some(shown));
+        return s.io.write(text);
     }
     if args.reverse {
         lines.reverse();
     }
-    lines.iter().try_for_each(|line| print(args, s, line))?;
-    Ok(Some(shown))
+    lines.iter().try_for_each(|line| print(args, s, line, tells_outputs))
 }
 
 /// The newest lines of a function, or of one request to it, when the platform keeps them.
@@ -104,11 +145,14 @@ pub(super) async fn newest(
     let request_id = request_id.map(str::to_owned);
     let args = LogsArgs { name: function.to_owned(), recordcount: count, request_id, ..LogsArgs::default() };
     let mut lines = Vec::new();
-    each_line(&args, s, |_, line| {
+    let kept = each_line(&args, s, |_, line| {
         lines.push(line);
         Ok(())
-    })
-    .await?;
+    });
+    if !kept.await? && args.request_id.is_none() {
+        let wanted = Wanted { function: args.name, count, ..Wanted::default() };
+        return pod_logs::newest(&wanted, s).await;
+    }
     Ok(lines)
 }
 
@@ -127,8 +171,7 @@ async fn each_line(
 
 /// Lines as the platform sends them.
 pub(super) struct Lines {
-    body: Body,
-    pending: Vec<u8>,
+    text: TextLines,
     doing: String,
 }
 
@@ -146,33 +189,24 @@ impl Lines {
         let answer = client.send(request).await;
         let answer = answer.map_err(|error| Failure::new(format_args!("{doing}: {}", root_of(&error))))?;
         let status = answer.status();
-        if status.as_u16() == 404 {
+        // A Kubernetes API server refuses paths it does not know to all but its administrators.
+        if matches!(status.as_u16(), 403 | 404) {
             return Ok(None);
         }
         if !status.is_success() {
             let body = answer.into_body().collect_bytes().await.unwrap_or_default();
             return Err(Failure::new(format_args!("{doing}: {} ({status})", String::from_utf8_lossy(&body).trim())));
         }
-        Ok(Some(Self { body: answer.into_body(), pending: Vec::new(), doing }))
+        Ok(Some(Self { text: TextLines::new(answer.into_body(), doing.clone()), doing }))
     }
 
     /// The next line; none at the end. Dropped while it waits, it loses nothing.
     pub(super) async fn next(&mut self) -> Option<Outcome<LogLine>> {
         loop {
-            while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.pending.drain(..=end).collect();
-                if !line.trim_ascii().is_empty() {
-                    return Some(serde_json::from_slice(&line).doing(&self.doing));
-                }
-            }
-            match self.body.frame().await? {
-                Ok(frame) => {
-                    self.pending.extend_from_slice(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
-                }
-                Err(error) => {
-                    let error: Box<dyn std::error::Error> = error.into();
-                    return Some(Err(Failure::new(format_args!("{}: {}", self.doing, root_of(&*error)))));
-                }
+            match self.text.next().await? {
+                Ok(line) if line.trim_ascii().is_empty() => {}
+                Ok(line) => return Some(serde_json::from_slice(&line).doing(&self.doing)),
+                Err(failure) => return Some(Err(failure)),
             }
         }
     }
@@ -200,7 +234,8 @@ fn target(args: &LogsArgs, namespace: &str) -> Outcome<String> {
     Ok(format!("/fission/v1/logs?{}", pairs.join("&")))
 }
 
-fn print(args: &LogsArgs, s: &mut Session, line: &LogLine) -> Outcome {
+/// One line. A cluster does not tell an instance's two outputs apart.
+fn print(args: &LogsArgs, s: &mut Session, line: &LogLine, tells_outputs: bool) -> Outcome {
     if args.output.output == Format::Json {
         let text = serde_json::to_string(line).doing("cannot write JSON")?;
         return s.io.say(text);
@@ -209,6 +244,7 @@ fn print(args: &LogsArgs, s: &mut Session, line: &LogLine) -> Outcome {
         return s.io.say(&line.text);
     }
     let stream = match line.stream {
+        _ if !tells_outputs => "-",
         fission_rpc::logs::Stream::Stdout => "stdout",
         fission_rpc::logs::Stream::Stderr => "stderr",
     };
@@ -223,42 +259,6 @@ fn since_time(text: &str, now: Timestamp) -> Outcome<Timestamp> {
     }
     let length = text.parse::<GoDuration>().map_err(|why| Failure::new(format_args!("--since: {why}")))?.length;
     now.checked_sub(length).map_err(|_| Failure::new(format_args!("--since {text} is before time began")))
-}
-
-/// The lines the pods of a cluster still have.
-async fn of_pods(args: &LogsArgs, s: &mut Session) -> Outcome<usize> {
-    if args.request_id.is_some() {
-        return Err(Failure::new("this server keeps no log store, so lines cannot be found by request"));
-    }
-    let namespace = s.namespace.clone();
-    let wanted = [(labels::FUNCTION_NAME, args.name.as_str()), (labels::FUNCTION_NAMESPACE, namespace.as_str())];
-    let mut found = pods::with_labels(s, &wanted).await?;
-    if let Some(pod) = &args.pod {
-        found.retain(|found| found.metadata.name.as_deref() == Some(pod));
-    }
-    let client = s.client().await?;
-    let mut shown = 0;
-    for pod in found {
-        let (name, namespace) = (pod.metadata.name.unwrap_or_default(), pod.metadata.namespace.unwrap_or_default());
-        let mut path = format!("/api/v1/namespaces/{namespace}/pods/{name}/log?tailLines={}", args.recordcount);
-        if let Some(since) = &args.since {
-            let seconds = Timestamp::now().as_second() - since_time(since, Timestamp::now())?.as_second();
-            path.push_str(&format!("&sinceSeconds={}", seconds.max(1)));
-        }
-        let doing = format!("cannot read the log of instance {name}");
-        let request = Request::get(path).body(Vec::new()).doing(&doing)?;
-        let text = client.request_text(request).await.map_err(|error| noun::explain(s, &doing, error))?;
-        let mut lines: Vec<&str> = text.lines().collect();
-        if args.reverse {
-            lines.reverse();
-        }
-        shown += lines.len();
-        lines.iter().try_for_each(|line| match args.detail {
-            true => s.io.say(format_args!("{name} {line}")),
-            false => s.io.say(line),
-        })?;
-    }
-    Ok(shown)
 }
 
 #[cfg(test)]

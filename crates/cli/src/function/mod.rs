@@ -9,6 +9,7 @@ mod getmeta;
 mod list;
 mod logs;
 mod options;
+mod pod_logs;
 mod pods;
 mod run_local;
 mod test;

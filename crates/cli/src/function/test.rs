@@ -5,20 +5,18 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use fission_api::{Function, labels::header};
 use fission_rpc::logs::LogLine;
-use fission_rpc::signing;
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::logs;
+use crate::doors::{self, Door};
 use crate::duration::GoDuration;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::noun::{self, root_of};
 use crate::session::{Session, query_value};
-use crate::target::client_for;
 
 /// Bytes of a refusal that are read; the platform's own are far smaller.
 pub(super) const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -71,11 +69,10 @@ pub(crate) async fn run(args: TestArgs, s: &mut Session) -> Outcome {
         .timeout
         .positive()
         .map(|given| given.min(Duration::from_secs(function.spec.timeout_seconds().unsigned_abs())));
-    let internal = s.internal_router().await?;
-    let request = request(&args, s).await?;
-    let client = client_for(&internal, None)?;
+    let door = doors::internal(s).await?;
+    let request = request(&args, &door, &s.namespace)?;
     let doing = format!("cannot call function '{}'", args.name);
-    let call = call(&args, &client, request, &internal, s);
+    let call = call(&args, &door, request, s);
     let (parts, refusal) = match timeout {
         Some(limit) => tokio::time::timeout(limit, call).await.map_err(|_| {
             Failure::new(format_args!("{doing}: no answer within {limit:?}"))
@@ -88,30 +85,32 @@ pub(crate) async fn run(args: TestArgs, s: &mut Session) -> Outcome {
         s.io.say("Accepted (202)")?;
         return s.io.say(format_args!("invocationId: {id}"));
     }
-    if parts.status.as_u16() < 400 {
-        return Ok(());
+    match parts.status.as_u16() {
+        ..=399 => Ok(()),
+        401 if refused_by(&parts).is_none() && !parts.headers.contains_key(header::REQUEST_ID) => {
+            Err(door.refused(Failure::new(format_args!("{doing}: the router answered {}", parts.status))))
+        }
+        _ => failed(&args, s, &parts, &refusal).await,
     }
-    failed(&args, s, &parts, &refusal).await
 }
 
 /// Sends the request and passes the function's answer on as it comes. What the platform itself answered is kept.
-async fn call(
-    args: &TestArgs,
-    client: &Client,
-    request: Request<Body>,
-    internal: &str,
-    s: &mut Session,
-) -> Outcome<(Parts, Vec<u8>)> {
+async fn call(args: &TestArgs, door: &Door, request: Request<Body>, s: &mut Session) -> Outcome<(Parts, Vec<u8>)> {
     let unreachable = |error: &dyn std::error::Error| {
-        Failure::new(format_args!("cannot call function '{}': the router at {internal}: {}", args.name, root_of(error)))
-            .hint("see whether the platform runs with: fission check")
+        let (name, shown) = (&args.name, &door.shown);
+        let failure =
+            Failure::new(format_args!("cannot call function '{name}': the router at {shown}: {}", root_of(error)))
+                .hint("see whether the platform runs with: fission check");
+        door.unreached(failure)
     };
-    let answer = client.send(request).await.map_err(|error| unreachable(&error))?;
+    let answer = door.client.send(request).await.map_err(|error| unreachable(&error))?;
     let (parts, mut body) = answer.into_parts();
     if let Some(id) = parts.headers.get(header::REQUEST_ID).and_then(|id| id.to_str().ok()) {
         s.io.complain(format_args!("Request ID: {id}"));
     }
-    let keep = refused_by(&parts).is_some() || (args.r#async && parts.status == 202);
+    // The router always names the request; an API server that knows no functions does not.
+    let elsewhere = parts.status == 404 && !parts.headers.contains_key(header::REQUEST_ID);
+    let keep = refused_by(&parts).is_some() || (args.r#async && parts.status == 202) || elsewhere;
     let mut kept = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| unreachable(&*Box::<dyn std::error::Error>::from(error)))?;
@@ -120,6 +119,16 @@ async fn call(
             Some(data) if !keep => s.io.write_bytes(data)?,
             _ => {}
         }
+    }
+    if elsewhere && refused_by(&parts).is_none() {
+        if serde_json::from_slice::<Value>(&kept).is_ok_and(|answer| answer["kind"] == "Status") {
+            let failure = Failure::new(format_args!(
+                "cannot call function '{}': {} does not serve functions",
+                args.name, door.shown
+            ));
+            return Err(door.unreached(failure));
+        }
+        s.io.write_bytes(&kept)?;
     }
     Ok((parts, kept))
 }
@@ -179,23 +188,17 @@ async fn last_lines(args: &TestArgs, parts: &Parts, s: &mut Session) -> Outcome<
     logs::newest(&args.name, None, LINES_AFTER_FAILURE, s).await
 }
 
-async fn request(args: &TestArgs, s: &mut Session) -> Outcome<Request<Body>> {
-    let uri = path_and_query(args, &s.namespace)?;
+fn request(args: &TestArgs, door: &Door, namespace: &str) -> Outcome<Request<Body>> {
+    let uri = path_and_query(args, namespace)?;
     let method = Method::from_bytes(args.method.to_ascii_uppercase().as_bytes())
         .map_err(|_| Failure::new(format_args!("--method {:?} is not an HTTP method", args.method)))?;
     let body = args.body.clone().into_bytes();
-    let mut request = Request::builder().method(method.clone()).uri(&uri);
-    if let Some(secret) = s.internal_secret().await? {
-        let key = signing::Key::derive(secret.as_bytes(), signing::ROUTER_INTERNAL, None);
-        let signed = signing::sign(&key, method.as_str(), &uri, &body, jiff::Timestamp::now().as_second());
-        request = request
-            .header(signing::TIMESTAMP_HEADER, signed.timestamp)
-            .header(signing::SIGNATURE_HEADER, signed.signature);
-    }
+    let request = Request::builder().method(method).uri(&uri).body(Body::from(body.clone()));
+    let mut request = request.doing("cannot make the request")?;
     if args.r#async {
-        request = request.header("x-fission-invocation-mode", "async");
+        request.headers_mut().insert("x-fission-invoke-mode", HeaderValue::from_static("async"));
     }
-    let mut request = request.body(Body::from(body)).doing("cannot make the request")?;
+    door.sign(&mut request, &body)?;
     add_headers(&args.header, &mut request)?;
     Ok(request)
 }

@@ -108,7 +108,7 @@ pub(crate) async fn run(mut args: CreateArgs, s: &mut Session) -> Outcome {
     output::done(s, format, &created, format_args!("trigger '{name}' created"))?;
     if s.io.out_is_terminal {
         let place = created.spec.prefix().unwrap_or(&created.spec.relative_url).to_owned();
-        if let Ok(router) = s.router().await {
+        if let Ok(Some(router)) = s.router_address().await {
             s.io.suggest(format_args!("curl {router}{place}"));
         }
     }

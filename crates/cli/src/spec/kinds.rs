@@ -99,17 +99,28 @@ impl Managed {
         Api::namespaced_with(client, namespace, &self.resource())
     }
 
-    /// All objects of this kind, in all namespaces, by namespace and name.
+    /// All objects of this kind, in all namespaces that may be seen, by namespace and name.
     pub(super) async fn live(&self, s: &mut Session) -> Outcome<Vec<DynamicObject>> {
         let client = s.client().await?;
-        self.list(client)
+        self.list(client, std::slice::from_ref(&s.namespace))
             .await
             .map_err(|error| explain(s, &format!("cannot list objects of kind {}", self.kind), error))
     }
 
-    async fn list(&self, client: Client) -> Result<Vec<DynamicObject>, kube::Error> {
-        let api: Api<DynamicObject> = Api::all_with(client, &self.resource());
-        let mut objects = api.list(&ListParams::default()).await?.items;
+    /// One who may not list everywhere still applies files of the namespaces that are open to them.
+    async fn list(&self, client: Client, namespaces: &[String]) -> Result<Vec<DynamicObject>, kube::Error> {
+        let params = ListParams::default();
+        let everywhere: Api<DynamicObject> = Api::all_with(client.clone(), &self.resource());
+        let mut objects = match everywhere.list(&params).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                let mut found = Vec::new();
+                for namespace in namespaces {
+                    found.extend(self.api(client.clone(), namespace).list(&params).await?.items);
+                }
+                found
+            }
+            listed => listed?.items,
+        };
         objects.sort_by_key(|object| (object.metadata.namespace.clone(), object.metadata.name.clone()));
         Ok(objects)
     }
@@ -121,8 +132,11 @@ pub(super) struct Live(HashMap<&'static str, Vec<DynamicObject>>);
 impl Live {
     pub(super) async fn read(specs: &Specs, s: &mut Session) -> Outcome<Self> {
         let client = s.client().await?;
+        let mut namespaces: Vec<String> = specs.items.iter().map(|item| item.namespace.clone()).collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
         let kinds = MANAGED.iter().filter(|kind| specs.of_kind(kind.kind).next().is_some());
-        let lists = kinds.map(async |kind| (kind.kind, kind.list(client.clone()).await));
+        let lists = kinds.map(async |kind| (kind.kind, kind.list(client.clone(), &namespaces).await));
         let mut live = HashMap::new();
         for (kind, listed) in join_all(lists).await {
             let objects = listed.map_err(|error| explain(s, &format!("cannot list objects of kind {kind}"), error))?;

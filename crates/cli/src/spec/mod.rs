@@ -6,7 +6,7 @@ mod apply;
 mod archives;
 mod commit;
 mod destroy;
-mod files;
+pub(crate) mod files;
 mod init;
 mod kinds;
 mod list;

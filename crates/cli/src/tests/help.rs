@@ -33,6 +33,7 @@ async fn the_root_help_groups_commands() {
 
     Declarative:
       spec, specs              Objects kept as files and applied together
+      export                   Write every object of a namespace as files that another platform applies
 
     Auth:
       token                    Tokens of a router that asks for a login

@@ -1,6 +1,9 @@
 //! Commands as a user types them, against the real API server in memory.
 
+mod cluster;
 mod environment;
+mod export;
+mod fake_cluster;
 mod function;
 mod help;
 mod objects;

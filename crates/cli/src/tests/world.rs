@@ -15,6 +15,8 @@ pub(super) struct World {
     server: ApiServer,
     dir: TempDir,
     pub(super) vars: Variables,
+    /// Whether commands have to find a server themselves, as the variables say.
+    pub(super) finds_server: bool,
 }
 
 /// What a command printed, and whether it succeeded.
@@ -48,7 +50,7 @@ impl Shared {
 impl World {
     pub(super) fn new() -> Self {
         let server = ApiServer::open(Options::new(Storage::Memory, "0.0.0")).unwrap();
-        Self { server, dir: tempfile::tempdir().unwrap(), vars: Variables::default() }
+        Self { server, dir: tempfile::tempdir().unwrap(), vars: Variables::default(), finds_server: false }
     }
 
     /// A world with an environment and, below `hello.js`, a function.
@@ -70,6 +72,10 @@ impl World {
         std::fs::write(path, text).unwrap();
     }
 
+    pub(super) fn server(&self) -> ApiServer {
+        self.server.clone()
+    }
+
     pub(super) fn client(&self) -> kube::Client {
         self.server.client("default")
     }
@@ -87,7 +93,7 @@ impl World {
         };
         let (out, err) = (Shared::default(), Shared::default());
         let mut io = Io::to(Box::new(out.clone()), Box::new(err.clone()), self.dir.path().to_owned());
-        io.client = Some(self.client());
+        io.client = (!self.finds_server).then(|| self.client());
         io.vars = self.vars.clone();
         let (outcome, mut io) = parsed.run(io).await;
         if let Err(failure) = &outcome {

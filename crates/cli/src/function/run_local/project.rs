@@ -134,7 +134,6 @@ impl Project {
         self.function = noun::change(s, &self.function, &function).await?;
         Ok(Update::Loaded)
     }
-
 }
 
 /// The files the code is made of.

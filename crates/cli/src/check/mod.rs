@@ -1,5 +1,10 @@
 //! `fission check`: which server this is and why, and whether everything commands need answers.
 
+pub(crate) mod components;
+mod definitions;
+mod findings;
+mod permissions;
+
 use clap::{ArgAction, Args};
 use http::Request;
 use kube::Client;
@@ -9,14 +14,17 @@ use serde_json::Value;
 use crate::failure::{Failure, Outcome};
 use crate::noun::root_of;
 use crate::session::Session;
-use crate::target::client_for;
-use crate::{storage, version};
+use crate::{doors, storage, version};
+use findings::Findings;
 
 /// Check that the platform answers, and say which one it is
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
   fission check
-  fission check --server http://127.0.0.1:31313")]
+  fission check --server http://127.0.0.1:31313
+  fission check --kube-context staging
+  fission check --namespace fission        # in a cluster: the namespace Fission is installed in
+  fission check --pre                      # before it is installed")]
 pub(crate) struct CheckArgs {
     /// Only check what a platform needs before it is installed: that the API server answers
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
@@ -24,11 +32,17 @@ pub(crate) struct CheckArgs {
 }
 
 pub(crate) async fn run(args: CheckArgs, s: &mut Session) -> Outcome {
-    let found = if args.pre == Some(true) { api_findings(s).await } else { findings(s).await };
+    let before_install = args.pre == Some(true);
+    if s.namespace_given && !before_install && !s.serves_platform().await.unwrap_or(true) {
+        // In a cluster, as Fission's own command has it: where the platform is, not where functions are.
+        s.installation = Some(s.namespace.clone());
+        let usual = s.io.vars.get("FISSION_DEFAULT_NAMESPACE").map(str::to_owned);
+        let context = s.target().await.ok().and_then(|target| target.namespace);
+        s.namespace = usual.or(context).unwrap_or_else(|| "default".to_owned());
+    }
+    let found = if before_install { api_findings(s, true).await } else { findings(s).await };
     s.io.write(found.text())?;
-    if args.pre != Some(true)
-        && let Ok(Some(report)) = report(s).await
-    {
+    if !before_install && let Ok(Some(report)) = report(s).await {
         s.io.write(rendered_report(&report))?;
     }
     match found.failed() {
@@ -38,53 +52,11 @@ pub(crate) async fn run(args: CheckArgs, s: &mut Session) -> Outcome {
     }
 }
 
-/// What was checked, by section.
-#[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<(&'static str, Vec<Finding>)>);
+/// The oldest Kubernetes whose API has everything used here.
+const OLDEST_KUBERNETES: (u32, u32) = (1, 27);
 
-#[derive(Debug)]
-struct Finding {
-    good: bool,
-    text: String,
-}
-
-impl Findings {
-    fn section(&mut self, name: &'static str) {
-        self.0.push((name, Vec::new()));
-    }
-
-    fn add(&mut self, good: bool, text: impl Into<String>) {
-        if let Some((_, findings)) = self.0.last_mut() {
-            findings.push(Finding { good, text: text.into() });
-        }
-    }
-
-    fn outcome<T>(&mut self, outcome: &Outcome<T>, good: impl FnOnce(&T) -> String) -> bool {
-        match outcome {
-            Ok(value) => self.add(true, good(value)),
-            Err(failure) => self.add(false, failure.to_string()),
-        }
-        outcome.is_ok()
-    }
-
-    pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        for (name, findings) in &self.0 {
-            text.push_str(&format!("{name}\n{}\n", "-".repeat(20)));
-            for finding in findings {
-                text.push_str(&format!("{} {}\n", if finding.good { "√" } else { "×" }, finding.text));
-            }
-            text.push('\n');
-        }
-        text
-    }
-
-    fn failed(&self) -> usize {
-        self.0.iter().flat_map(|(_, findings)| findings).filter(|finding| !finding.good).count()
-    }
-}
-
-async fn api_findings(s: &mut Session) -> Findings {
+/// The server: which one, whether it answers, and whether it knows our kinds.
+async fn api_findings(s: &mut Session, before_install: bool) -> Findings {
     let mut found = Findings::default();
     found.section("kubernetes");
     let target = s.target().await;
@@ -94,19 +66,45 @@ async fn api_findings(s: &mut Session) -> Findings {
     let client = match s.client().await {
         Ok(client) => client,
         Err(failure) => {
-            found.add(false, failure.to_string());
+            found.failure(&failure);
             return found;
         }
     };
-    let server = s.server();
-    let version = get(&client, "/version").await;
-    if !found.outcome(&version, |(_, version)| {
-        format!("it answers, as Kubernetes {}", version["gitVersion"].as_str().unwrap_or("of an unknown version"))
-    }) {
-        return found;
+    let answer = match get(&client, "/version").await {
+        Ok((_, answer)) => answer,
+        Err(failure) => {
+            found.failure(&failure);
+            return found;
+        }
+    };
+    let version = answer["gitVersion"].as_str().unwrap_or("of an unknown version");
+    let (oldest_major, oldest_minor) = OLDEST_KUBERNETES;
+    match kubernetes_version(&answer) {
+        Some(parsed) if parsed < OLDEST_KUBERNETES => found.bad(
+            format!("it answers, as Kubernetes {version}, older than {oldest_major}.{oldest_minor}"),
+            "upgrade the cluster: rules of the definitions are not checked by older servers",
+        ),
+        _ => found.add(true, format!("it answers, as Kubernetes {version}")),
     }
-    match get(&client, &format!("/apis/{}/{}", fission_api::GROUP, fission_api::VERSION)).await {
-        Ok((401 | 403, _)) => found.add(false, format!("{server} does not accept the token; see `fission status`")),
+    if !definitions::check(&client, &mut found).await {
+        discovered(&client, &s.server(), before_install, &mut found).await;
+    }
+    found
+}
+
+/// Major and minor; providers write the minor as `27+`.
+fn kubernetes_version(answer: &Value) -> Option<(u32, u32)> {
+    let number = |field: &str| answer[field].as_str()?.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok();
+    Some((number("major")?, number("minor")?))
+}
+
+/// Our kinds as the server's list of resources has them.
+async fn discovered(client: &Client, server: &str, before_install: bool, found: &mut Findings) {
+    match get(client, &format!("/apis/{}/{}", fission_api::GROUP, fission_api::VERSION)).await {
+        Ok((401 | 403, _)) => found.bad(
+            format!("{server} does not accept the token"),
+            "give one with FISSION_TOKEN, or a kubeconfig; for a platform on this machine see `fission status`",
+        ),
         Ok((200, kinds)) => {
             let served = kinds["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
             let missing: Vec<&str> = fission_api::KINDS
@@ -119,35 +117,45 @@ async fn api_findings(s: &mut Session) -> Findings {
                 false => found.add(false, format!("it does not serve {}", missing.join(", "))),
             }
         }
-        Ok((status, _)) => found.add(false, format!("it does not serve fission.io/v1 (it answered {status})")),
-        Err(failure) => found.add(false, failure.to_string()),
+        Ok((404, _)) if before_install => {
+            found.limit("it does not serve fission.io/v1 yet", "install Fission with Helm, then: fission check");
+        }
+        Ok((status, _)) => found.bad(
+            format!("it does not serve fission.io/v1 (it answered {status})"),
+            "install Fission with Helm, or name another server: --server URL, --kubeconfig FILE",
+        ),
+        Err(failure) => found.failure(&failure),
     }
-    found
 }
 
 /// Everything that is checked.
 pub(crate) async fn findings(s: &mut Session) -> Findings {
-    let mut found = api_findings(s).await;
+    let mut found = api_findings(s, false).await;
     if found.failed() > 0 {
         return found;
     }
     found.section("fission-services");
-    let router = s.router().await;
-    if let Ok(url) = &router {
-        let answer = match client_for(url, None) {
-            Ok(client) => get(&client, "/router-healthz").await,
-            Err(failure) => Err(failure),
-        };
-        match answer {
-            Ok((status, _)) if status < 500 => found.add(true, format!("the router answers at {url}")),
-            Ok((status, _)) => found.add(false, format!("the router at {url} answers {status}")),
-            Err(failure) => found.add(false, format!("the router does not answer at {url}: {failure}")),
-        }
-    } else {
-        found.outcome(&router, String::clone);
+    let serves = s.serves_platform().await;
+    let components = match serves {
+        Ok(false) => Some(components::Components::read(s).await),
+        _ => None,
+    };
+    match &components {
+        Some(Ok(components)) => components.check(&mut found),
+        Some(Err(failure)) => found.limit(
+            format!("the servers may not be listed: {failure}"),
+            "set FISSION_NAMESPACE to the namespace Fission is installed in, or ask for 'list' on pods there",
+        ),
+        None => {}
     }
+    let router = router_answers(s).await;
+    found.outcome(&router, |shown| format!("the router answers at {shown}"));
     let archives = storage::list(s).await;
     found.outcome(&archives, |ids| format!("the storage service answers ({} archives)", ids.len()));
+    if let (Some(components), Ok(client)) = (&components, s.client().await) {
+        let installation = components.as_ref().map_or(crate::cluster::DEFAULT_INSTALLATION, |all| &all.namespace);
+        permissions::check(&client, &s.namespace, installation, &mut found).await;
+    }
     found.section("fission-version");
     let version = version::of_server(s).await;
     found.outcome(&version, |server| {
@@ -158,6 +166,19 @@ pub(crate) async fn findings(s: &mut Session) -> Findings {
         }
     });
     found
+}
+
+async fn router_answers(s: &mut Session) -> Outcome<String> {
+    let door = doors::router(s).await?;
+    let shown = &door.shown;
+    match get(&door.client, "/router-healthz").await {
+        Ok((status, _)) if status < 500 => Ok(door.shown),
+        Ok((status, _)) => Err(Failure::new(format_args!("the router at {shown} answers {status}"))),
+        Err(failure) => {
+            let text = format!("the router does not answer at {shown}: {failure}");
+            Err(door.unreached(Failure::new(text)))
+        }
+    }
 }
 
 async fn get(client: &Client, path: &str) -> Outcome<(u16, Value)> {
@@ -234,6 +255,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_kubernetes_version_may_have_a_suffix() {
+        let version = |minor: &str| kubernetes_version(&json!({ "major": "1", "minor": minor }));
+        assert_eq!((version("27"), version("31+"), version("?")), (Some((1, 27)), Some((1, 31)), None));
+    }
 
     #[test]
     fn a_report_is_shown_whatever_it_holds() {
