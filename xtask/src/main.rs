@@ -1,6 +1,8 @@
-//! Our own tools: `cargo xtask tidy` checks the rules of the house, `cargo xtask codegen` writes generated files.
+//! Our own tools: `cargo xtask tidy` checks the rules of the house, `cargo xtask codegen` writes generated files,
+//! `cargo xtask image` makes container images.
 
 mod codegen;
+mod image;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +14,8 @@ const USAGE: &str = "usage: cargo xtask <verb>
 
   tidy              check the rules of the house; print every offender
   codegen           write deploy/crds from the types of crates/api
-  codegen --check   fail when deploy/crds is not current";
+  codegen --check   fail when deploy/crds is not current
+  image NAME...     make container images, without Docker; `image` alone says more";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root),
         ["codegen"] => codegen::write(&root).map(|()| true),
         ["codegen", "--check"] => codegen::check(&root),
+        ["image", words @ ..] => image::run(&root, words).map(|()| true),
         _ => anyhow::bail!("{USAGE}"),
     });
     match done {

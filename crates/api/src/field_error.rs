@@ -55,20 +55,43 @@ impl Problem {
     }
 }
 
+impl FieldError {
+    /// What is wrong, without the path.
+    pub fn words(&self) -> String {
+        let mut words = self.problem.words().to_owned();
+        if matches!(self.problem, Problem::Invalid | Problem::NotSupported | Problem::Immutable) {
+            words.push_str(&format!(": {:?}", self.value));
+        }
+        if !self.detail.is_empty() {
+            words.push_str(": ");
+            words.push_str(&self.detail);
+        }
+        words
+    }
+}
+
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        f.write_str(self.problem.words())?;
-        if matches!(self.problem, Problem::Invalid | Problem::NotSupported | Problem::Immutable) {
-            write!(f, ": {:?}", self.value)?;
-        }
-        if !self.detail.is_empty() {
-            write!(f, ": {}", self.detail)?;
-        }
-        Ok(())
+        f.write_str(&self.words())
     }
+}
+
+/// Why an object is refused, as Kubernetes words it. `kind` is the kind with its group, `problems` are paths, which may
+/// be empty, and what is wrong there.
+pub fn refusal<'a>(kind: &str, name: &str, problems: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let words = problems.into_iter().map(|(path, words)| match path {
+        "" => words.to_owned(),
+        path => format!("{path}: {words}"),
+    });
+    let words: Vec<String> = words.collect();
+    let list = match words.as_slice() {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    };
+    format!("{kind} {name:?} is invalid: {list}")
 }
 
 impl std::error::Error for FieldError {}

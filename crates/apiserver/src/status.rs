@@ -39,9 +39,7 @@ pub(crate) struct Cause {
 
 impl From<fission_api::FieldError> for Cause {
     fn from(error: fission_api::FieldError) -> Self {
-        let full = error.to_string();
-        let message = full.strip_prefix(&format!("{}: ", error.path)).map_or(full.clone(), str::to_owned);
-        Cause { reason: error.problem.reason().to_owned(), message, field: error.path }
+        Cause { reason: error.problem.reason().to_owned(), message: error.words(), field: error.path }
     }
 }
 
@@ -107,22 +105,12 @@ impl ApiError {
 
     /// 422: the object is understood and wrong; one cause per problem.
     pub(crate) fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
-        let words: Vec<String> = causes
-            .iter()
-            .map(|cause| match cause.field.as_str() {
-                "" => cause.message.clone(),
-                field => format!("{field}: {}", cause.message),
-            })
-            .collect();
-        let list = match words.len() {
-            1 => words[0].clone(),
-            _ => format!("[{}]", words.join(", ")),
-        };
         let kind = match resource.group {
             "" => resource.kind.to_owned(),
             group => format!("{}.{group}", resource.kind),
         };
-        let message = format!("{kind} {name:?} is invalid: {list}");
+        let problems = causes.iter().map(|cause| (cause.field.as_str(), cause.message.as_str()));
+        let message = fission_api::field_error::refusal(&kind, name, problems);
         let mut error =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).about(resource, name).with_causes(causes);
         error.details.kind = resource.kind.to_owned();

@@ -48,6 +48,7 @@ impl Executor for PoolManager {
             return;
         };
         tracing::info!(instance = %instance.id, address = %endpoint.address, "a suspected instance is ended");
+        instance.suspect();
         if let Some(group) = instance.loaded().and_then(|loaded| loaded.group.upgrade()) {
             policy.drain(&group, &instance);
         }
@@ -82,7 +83,7 @@ fn join(policy: &Arc<Policy>, request: &ColdRequest) -> Result<(Arc<Group>, Answ
 }
 
 /// The function as declared now. A request that was routed just before an update is served by the new generation.
-fn newest(policy: &Policy, asked: &Arc<Function>) -> Result<Arc<Function>, Refusal> {
+pub(crate) fn newest(policy: &Policy, asked: &Arc<Function>) -> Result<Arc<Function>, Refusal> {
     let key = ObjectKey::of(asked.as_ref());
     let declared = policy.declared.functions.get(&key).ok_or_else(|| refusals::deleted(&key))?;
     let older = declared.metadata.uid == asked.metadata.uid && declared.metadata.generation < asked.metadata.generation;

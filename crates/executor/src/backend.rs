@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_api::{Environment, Function};
+use fission_api::{Environment, Function, Package};
 use fission_rpc::code::Code;
-use fission_rpc::endpoint::{Address, InstanceId};
+use fission_rpc::endpoint::{Address, FunctionKey, InstanceId};
 use tokio::sync::mpsc;
 
 use crate::configuration::Configuration;
@@ -38,7 +38,9 @@ pub struct Created {
 pub struct Load {
     /// The function.
     pub function: Arc<Function>,
-    /// Its unpacked code.
+    /// The package it is loaded from.
+    pub package: Arc<Package>,
+    /// Its unpacked code. A backend whose instances fetch their code themselves is given none.
     pub code: Code,
     /// Its files and environment variables; there before its code is loaded. Not for any log.
     pub configuration: Configuration,
@@ -49,6 +51,25 @@ pub struct Load {
     pub environment_version: i64,
     /// Longest time the load may take.
     pub timeout: Duration,
+}
+
+/// A specialized instance that an earlier process left.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    /// Its id from now on.
+    pub id: InstanceId,
+    /// `metadata.uid` and `generation` of the function it serves.
+    pub function: FunctionKey,
+    /// `metadata.uid` of its environment.
+    pub environment_uid: String,
+    /// Whether it was made from the environment as it is now.
+    pub is_current: bool,
+    /// Uid and generation of the package it was loaded from.
+    pub package: (String, i64),
+    /// [`Configuration::fingerprint`] of what it was given.
+    pub configuration: u64,
+    /// Where it listens.
+    pub created: Created,
 }
 
 /// Why an instance could not be made or loaded.
@@ -101,7 +122,8 @@ pub struct InstanceExit {
 /// Makes and ends instances.
 ///
 /// Promises: `create` returns only after the instance answered; an id that was destroyed is never reported as exited;
-/// `destroy` of an unknown id does nothing. Not promised: that an instance outlives the process that made it.
+/// `destroy` of an unknown id does nothing. Only where [`Self::outlives`] says so does an instance outlive the process that
+/// made it.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// Its name in messages and metrics: `sandbox`, `kubernetes`, `wasm`.
@@ -121,4 +143,27 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Instances that ended by themselves, in order. Taken once, by the executor.
     fn exits(&self) -> mpsc::UnboundedReceiver<InstanceExit>;
+
+    /// Whether instances go on when this process ends, and others than this process send requests to them. The next
+    /// process then takes them over with [`Self::adopt`].
+    fn outlives(&self) -> bool {
+        false
+    }
+
+    /// The specialized instances an earlier process left; called once, before anything else. What it left half done is
+    /// removed.
+    async fn adopt(&self) -> Vec<Adopted> {
+        Vec::new()
+    }
+
+    /// Makes that no new request is sent to an instance by anyone. Requests in flight go on.
+    async fn withdraw(&self, _id: &InstanceId) {}
+
+    /// The environment was deleted: removes what [`Self::prepare`] made for it.
+    async fn forget(&self, _environment: &Environment) {}
+
+    /// The name others know an instance by.
+    fn name_of(&self, id: &InstanceId) -> Arc<str> {
+        id.0.clone()
+    }
 }

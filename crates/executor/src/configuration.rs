@@ -68,8 +68,8 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Changes when a file or variable does, or which there are.
-    pub(crate) fn fingerprint(&self) -> u64 {
+    /// Changes when a file or variable does, or which there are. Whoever may not see the values may not see it.
+    pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
@@ -85,8 +85,10 @@ impl fmt::Debug for Configuration {
 
 /// A Secret or a ConfigMap that a function refers to, in its own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Source {
+pub enum Source {
+    /// A Secret, by name.
     Secret(String),
+    /// A ConfigMap, by name.
     ConfigMap(String),
 }
 
@@ -127,7 +129,8 @@ impl Source {
 
 /// Why a function cannot be configured. The texts are for the user and hold no values.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
+#[allow(missing_docs, reason = "each variant is told by its text")]
+pub enum Problem {
     #[error("{what} does not exist")]
     Missing { what: String, create: String },
     #[error("variable {variable} takes its value from key {key:?} of {what}, which has no such key; it has {has}")]
@@ -161,6 +164,11 @@ impl Problem {
             Self::TooLarge { .. } => "deliver less, or put large data into the package".to_owned(),
         }
     }
+}
+
+/// Every object a function refers to.
+pub fn needed(function: &Function) -> BTreeSet<Source> {
+    references(function).map(|(source, _)| source).collect()
 }
 
 /// The objects a function refers to and cannot do without.
@@ -222,13 +230,15 @@ fn whole(from: &EnvFromSource) -> Option<(Source, bool)> {
 }
 
 /// Where objects are looked up, by name in the function's namespace.
-pub(crate) struct Lookup<'a> {
-    pub(crate) secret: &'a dyn Fn(&str) -> Option<Arc<Secret>>,
-    pub(crate) config_map: &'a dyn Fn(&str) -> Option<Arc<ConfigMap>>,
+pub struct Lookup<'a> {
+    /// Secrets.
+    pub secret: &'a dyn Fn(&str) -> Option<Arc<Secret>>,
+    /// Config maps.
+    pub config_map: &'a dyn Fn(&str) -> Option<Arc<ConfigMap>>,
 }
 
 /// Everything a function is to be given, or why it cannot be.
-pub(crate) fn resolve(function: &Function, lookup: &Lookup<'_>) -> Result<Configuration, Problem> {
+pub fn resolve(function: &Function, lookup: &Lookup<'_>) -> Result<Configuration, Problem> {
     let objects = Objects { namespace: function.metadata.namespace.as_deref().unwrap_or_default(), lookup };
     let mut files = Files::default();
     for reference in function.spec.secrets.iter().flatten() {

@@ -8,19 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fission_api::Function;
+use fission_rpc::demand::ACTIVITY_PERIOD;
 use fission_rpc::endpoint::{Endpoint, FunctionEndpoints, InstanceId, Lease};
 use fission_rpc::refusal::Refusal;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::capacity::{Bounds, Load, to_start};
 use crate::instance::Instance;
 use crate::plan::Plan;
+use crate::reports::Reports;
 
 /// First pause before a minimum that could not be kept is tried again; it doubles with each failure.
 const FLOOR_PAUSE: Duration = Duration::from_secs(5);
 /// Longest such pause.
 const FLOOR_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Shortest time between withdrawing an instance from routers in other processes and ending it: all of them have heard of
+/// it by then and have said what they have in flight.
+const RELEASE_AT_LEAST: Duration = ACTIVITY_PERIOD.saturating_mul(3);
+/// How often it is looked whether they are done with it.
+const RELEASE_LOOK: Duration = Duration::from_millis(100);
 
 /// An instance that lived this long is not part of a crash loop.
 const STABLE: Duration = Duration::from_secs(10);
@@ -55,6 +63,10 @@ pub(crate) struct Group {
     pub(crate) function: Arc<Function>,
     pub(crate) endpoints: Arc<FunctionEndpoints>,
     pub(crate) plan: Plan,
+    /// What routers in other processes have for it.
+    pub(crate) reports: Reports,
+    /// Grows with whatever a router in another process waits for: an endpoint, a refusal, a successor.
+    news: watch::Sender<u64>,
     state: Mutex<State>,
 }
 
@@ -67,6 +79,8 @@ struct State {
     floor_failures: u32,
     floor_after: Option<Instant>,
     announced: bool,
+    /// How often those who wait were refused, and with what last.
+    refusals: (u64, Option<Refusal>),
 }
 
 impl State {
@@ -99,8 +113,10 @@ impl Group {
             floor_failures: 0,
             floor_after: None,
             announced: false,
+            refusals: (0, None),
         };
-        Arc::new(Self { function, endpoints, plan, state: Mutex::new(state) })
+        let (reports, news) = (Reports::default(), watch::Sender::new(0));
+        Arc::new(Self { function, endpoints, plan, reports, news, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,9 +159,9 @@ impl Group {
         let demand = self.endpoints.demand();
         let floor_due = !state.retired && state.floor_after.is_none_or(|after| Instant::now() >= after);
         let load = Load {
-            waiting: demand.waiting,
+            waiting: demand.waiting + self.reports.waiting(),
             // What is in flight in a retired group ends where it is.
-            in_flight: if state.retired { 0 } else { demand.in_flight },
+            in_flight: if state.retired { 0 } else { demand.in_flight + self.reports.in_flight() },
             open: demand.endpoints,
             pending: state.pending,
             living: state.instances.len(),
@@ -162,7 +178,7 @@ impl Group {
     /// Whether an instance on its way is still of use: someone waits, or the strategy does not make them for callers.
     pub(crate) fn wanted(&self) -> bool {
         let retired = self.state().retired;
-        (!self.plan.pooled && !retired) || self.endpoints.prune_waiting() > 0
+        (!self.plan.pooled && !retired) || self.endpoints.prune_waiting() > 0 || self.reports.waiting() > 0
     }
 
     /// Says what the newest instance on its way is waiting for.
@@ -178,12 +194,14 @@ impl Group {
         let first = !std::mem::replace(&mut state.announced, true);
         drop(state);
         self.endpoints.add(endpoint);
+        self.tell();
         first
     }
 
     /// Takes an instance's endpoint out of service; requests in flight go on.
     pub(crate) fn close(&self, id: &InstanceId) {
         self.endpoints.remove(id);
+        self.tell();
     }
 
     /// Forgets an instance that is gone.
@@ -211,8 +229,11 @@ impl Group {
             state.refused = Some((Instant::now(), refusal.clone()));
         }
         state.slow_down();
+        state.refusals = (state.refusals.0 + 1, Some(refusal.clone()));
         drop(state);
         self.endpoints.refuse_waiting(refusal);
+        self.reports.refused();
+        self.tell();
     }
 
     /// One of its instances ended by itself. One that ended soon is not replaced at once just to keep the minimum.
@@ -237,6 +258,7 @@ impl Group {
     /// Takes no new requests from now on.
     pub(crate) fn retire(&self) {
         self.state().retired = true;
+        self.tell();
     }
 
     /// Whether it takes no new requests.
@@ -244,19 +266,53 @@ impl Group {
         self.state().retired
     }
 
+    fn tell(&self) {
+        self.news.send_modify(|version| *version += 1);
+    }
+
+    /// Told of everything a router in another process waits for.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// How often those who wait were refused, and the last refusal.
+    pub(crate) fn refusals(&self) -> (u64, Option<Refusal>) {
+        self.state().refusals.clone()
+    }
+
+    /// The refusal that still holds for code that was refused a moment ago.
+    pub(crate) fn refused_lately(&self, refusal_memory: Duration) -> Option<Refusal> {
+        let state = self.state();
+        let (at, refusal) = state.refused.as_ref()?;
+        (state.instances.is_empty() && at.elapsed() < refusal_memory).then(|| refusal.clone())
+    }
+
+    /// Waits until no router in another process has requests in flight at an instance that was withdrawn, at most
+    /// `limit`.
+    pub(crate) async fn released(&self, name: &str, instance: &Instance, limit: Duration) {
+        let started = Instant::now();
+        while !instance.is_suspect()
+            && (started.elapsed() < RELEASE_AT_LEAST || self.reports.in_flight_at(name) > 0)
+            && started.elapsed() < limit.max(RELEASE_AT_LEAST)
+        {
+            tokio::time::sleep(RELEASE_LOOK).await;
+        }
+    }
+
     /// Whether nothing of it is left: no instance, none on its way, nobody waiting.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.state();
-        state.pending == 0 && state.instances.is_empty() && self.endpoints.prune_waiting() == 0
+        state.pending == 0 && state.instances.is_empty() && self.nobody_waits()
+    }
+
+    fn nobody_waits(&self) -> bool {
+        self.endpoints.prune_waiting() == 0 && self.reports.waiting() == 0
     }
 
     /// Retires it if nothing of it is left and nothing has to be kept. Returns whether it did.
     pub(crate) fn retire_if_empty(&self) -> bool {
         let mut state = self.state();
-        let empty = state.pending == 0
-            && state.instances.is_empty()
-            && self.plan.floor == 0
-            && self.endpoints.prune_waiting() == 0;
+        let empty = state.pending == 0 && state.instances.is_empty() && self.plan.floor == 0 && self.nobody_waits();
         state.retired |= empty;
         empty
     }

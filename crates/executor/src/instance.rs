@@ -5,6 +5,7 @@
 //! [`Register::remove`]; the first caller wins and the others find nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ pub(crate) struct Instance {
     /// Cancelled when it shall end, so that whoever attends it starts counting the drain deadline.
     pub(crate) closing: CancellationToken,
     created: Timestamp,
+    suspect: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -81,14 +83,28 @@ impl Instance {
             Some(function) => function.metadata.name.as_deref(),
             None => environment.metadata.name.as_deref(),
         };
+        let id = new_id(executor_type, named_after.unwrap_or_default());
+        Self::with_id(id, environment, runtime, function, slot)
+    }
+
+    /// An instance that is there already, or is about to be.
+    pub(crate) fn with_id(
+        id: InstanceId,
+        environment: Arc<Environment>,
+        runtime: u64,
+        function: Option<Arc<Function>>,
+        slot: OwnedSemaphorePermit,
+    ) -> Arc<Self> {
+        let executor_type = if function.is_some() { "newdeploy" } else { "poolmgr" };
         Arc::new(Self {
-            id: new_id(executor_type, named_after.unwrap_or_default()),
+            id,
             environment,
             runtime,
             executor_type,
             born: Instant::now(),
             closing: CancellationToken::new(),
             created: Timestamp::now(),
+            suspect: AtomicBool::new(false),
             state: Mutex::new(State {
                 phase: Phase::Starting,
                 made: None,
@@ -132,6 +148,16 @@ impl Instance {
     pub(crate) fn draining(&self) {
         forward(&mut self.state(), Phase::Draining);
         self.closing.cancel();
+    }
+
+    /// It refused a connection or broke: nobody waits for what it still does.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::suspect`] was called.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
     }
 
     /// What it serves, once specialized.

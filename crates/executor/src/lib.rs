@@ -1,12 +1,13 @@
 //! The pool manager: which instances exist, what each is loaded with, and when each ends.
 //!
-//! It decides; a [`backend::Backend`] does. It never opens a socket, starts a process or names a workload kind, and it
+//! It decides; a [`backend::Backend`] does. It never starts a process or names a workload kind, and it
 //! is not asked by a request that finds an endpoint with room: the router admits those by itself.
 //!
 //! Start reading in `admit` (a request that found no room), go on to `specialize` (how it gets an instance) and `pool`
 //! (where that comes from). `configuration` is the pure decision what it is given beside the
 //! code, `capacity` how many; `poolmgr` and `newdeploy` are the strategies;
-//! `reaper`, `updates` and `exits` end instances; `policy` holds what they share.
+//! `reaper`, `updates` and `exits` end instances; `policy` holds what they share. `remote` and `reports` are for routers
+//! in other processes, `http` is how they ask.
 //!
 //! Invariants:
 //! * everything is keyed by uid and generation; an instance serves one generation of one function;
@@ -14,16 +15,19 @@
 //! * a request in flight beats the reaper, an update and shutdown, up to its function's timeout;
 //! * who waits is answered: by a slot, by a refusal that says why, or by its own deadline;
 //! * nothing is kept for a function that was not called; no lock is held across an await;
-//! * instances do not outlive this process, so a start begins clean and there is nothing to adopt.
+//! * where instances outlive this process, the next one adopts what serves and removes what was left half done; where
+//!   they do not, a start begins clean.
 #![allow(clippy::result_large_err, reason = "a refusal leaves the cold path once; its size does not matter there")]
 
 mod admit;
+mod adoption;
 pub mod backend;
 mod capacity;
 mod conditions;
 pub mod configuration;
 mod exits;
 mod group;
+pub mod http;
 mod instance;
 mod metrics;
 mod newdeploy;
@@ -34,6 +38,8 @@ mod pool;
 mod poolmgr;
 mod reaper;
 mod refusals;
+mod remote;
+mod reports;
 pub mod room;
 mod run;
 mod specialize;
@@ -67,6 +73,11 @@ impl PoolManager {
         code: Arc<dyn CodeSource>,
     ) -> Arc<Self> {
         Arc::new(Self { policy: Policy::new(options, backend, declarations, index, code) })
+    }
+
+    /// Takes over what an earlier process left. To be called once, before requests, when the declarations are known.
+    pub async fn adopt(&self) {
+        adoption::adopt(&self.policy).await;
     }
 
     /// Keeps pools filled, reaps, follows changed declarations and ended instances until cancelled. Then it takes no

@@ -32,6 +32,8 @@ pub struct Options {
     pub memory_per_instance: u64,
     /// Generic instances one pool makes at once when nobody waits for them. 2: refilling must not starve requests.
     pub refill_concurrency: usize,
+    /// Whether functions of the executor types `newdeploy` and `container` are looked after by someone else. False.
+    pub scaled_elsewhere: bool,
     /// Pause before an instance taken from a pool is replaced. 10 ms: the specialization that took it has the machine
     /// to itself.
     pub refill_pause: Duration,
@@ -62,6 +64,7 @@ impl Default for Options {
             memory_reserve: 0,
             memory_per_instance: 96 << 20,
             refill_concurrency: 2,
+            scaled_elsewhere: false,
             refill_pause: Duration::from_millis(10),
             attempts: 3,
             create_timeout: Duration::from_secs(60),

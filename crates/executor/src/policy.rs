@@ -200,6 +200,8 @@ impl Policy {
         let pool = self.pools.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         if let Some(pool) = pool {
             pool.close();
+            let (backend, environment) = (self.backend.clone(), pool.environment());
+            self.tasks.spawn(async move { backend.forget(&environment).await });
         }
     }
 

@@ -41,8 +41,22 @@ pub(crate) async fn run(policy: Arc<Policy>, cancel: CancellationToken) {
     }
     policy.stopping.cancel();
     following.abort();
-    shut_down(&policy).await;
+    if policy.backend.outlives() {
+        hand_over(&policy).await;
+    } else {
+        shut_down(&policy).await;
+    }
     hearing.abort();
+}
+
+/// Lets what is being loaded be loaded; instances are the next process's.
+async fn hand_over(policy: &Arc<Policy>) {
+    let deadline = Instant::now() + CLEAN_UP;
+    while policy.register.living().iter().any(|instance| instance.phase() == Phase::Specializing)
+        && Instant::now() < deadline
+    {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
 }
 
 /// Lets requests that wait or are in flight end, up to the drain deadline; then ends every instance.

@@ -109,7 +109,8 @@ async fn try_once(
     group.stage(Stage::Load);
     let began = Instant::now();
     let version = configuration.fingerprint();
-    let loaded = load(policy, group, &instance, &environment, fetched.clone(), configuration).await;
+    let parts = (package.clone(), fetched.clone(), configuration);
+    let loaded = load(policy, group, &instance, &environment, parts).await;
     *code = Some(fetched);
     let address = match loaded {
         Ok(address) => address,
@@ -287,8 +288,7 @@ async fn load(
     group: &Group,
     instance: &Instance,
     environment: &Environment,
-    code: Code,
-    configuration: Configuration,
+    (package, code, configuration): (Arc<Package>, Code, Configuration),
 ) -> Result<Address, BackendError> {
     if !instance.specializing(group.function.clone()) {
         let why = "ended before it was loaded".to_owned();
@@ -299,6 +299,7 @@ async fn load(
     let timeout = Duration::from_secs(group.function.spec.specialization_timeout_seconds().unsigned_abs());
     let load = Load {
         function: group.function.clone(),
+        package,
         code,
         configuration,
         filename: if environment_version == 1 { "user" } else { "deployarchive" }.to_owned(),
@@ -311,7 +312,7 @@ async fn load(
 }
 
 /// Puts a loaded instance into service. False if it has ended meanwhile.
-fn serve(policy: &Arc<Policy>, group: &Arc<Group>, instance: &Arc<Instance>, loaded: Loaded) -> bool {
+pub(crate) fn serve(policy: &Arc<Policy>, group: &Arc<Group>, instance: &Arc<Instance>, loaded: Loaded) -> bool {
     let endpoint = loaded.endpoint.clone();
     if !instance.specialized(loaded) {
         return false;
@@ -350,6 +351,10 @@ async fn attend(policy: Arc<Policy>, group: Arc<Group>, instance: Arc<Instance>,
     }
     instance.draining();
     group.close(&instance.id);
+    if policy.backend.outlives() {
+        policy.backend.withdraw(&instance.id).await;
+        group.released(&policy.backend.name_of(&instance.id), &instance, limit).await;
+    }
     policy.end(&instance).await;
     group.forget(&instance.id);
     policy

@@ -78,7 +78,8 @@ fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
         policy.settle(&group);
     }
     let scale = &function.spec.invoke_strategy.execution_strategy;
-    if function.spec.executor_type() != ExecutorType::Newdeploy || scale.min_scale <= 0 {
+    let made_here = function.spec.executor_type() == ExecutorType::Newdeploy && !policy.options.scaled_elsewhere;
+    if !made_here || scale.min_scale <= 0 {
         return;
     }
     match policy.group(function, || policy.index.group(function)) {

@@ -1,5 +1,8 @@
-//! Every setting of a platform on one machine, in one struct. The only file of the server that reads flags or the
-//! environment. `fission up --help` documents the flags; the constants below document the variables.
+//! Every setting of a platform on one machine, in one struct; those of a role in a cluster are in [`cluster`]. The only
+//! place of the server that reads flags or the environment. `fission up --help` documents the flags; the constants below
+//! document the variables.
+
+pub(crate) mod cluster;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -108,4 +111,10 @@ fn build_options(seconds: u64, memory: u64, disk_bytes: u64) -> BuildOptions {
 #[allow(clippy::disallowed_methods)] // this is the file the rule points to
 pub(crate) fn log_filter() -> String {
     std::env::var(LOG).unwrap_or_else(|_| DEFAULT_LOG.to_owned())
+}
+
+/// A variable of this process's environment that is text.
+#[allow(clippy::disallowed_methods)] // this is the file the rule points to
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

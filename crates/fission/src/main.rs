@@ -14,6 +14,7 @@ mod metrics_page;
 mod platform;
 mod ports;
 mod preparation;
+mod roles;
 mod status_page;
 mod unserved;
 
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
     }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         unreachable!("nothing installs a TLS provider before main");
+    }
+    if let Some(role) = roles::asked(&arguments) {
+        return roles::run(role);
     }
     match fission_cli::parse(arguments) {
         Ok(Parsed::Up(args)) => up(args),

@@ -19,13 +19,14 @@ use fission_cli::running::{Running, default_data_dir, process_start};
 use fission_environments::Environments;
 use fission_executor::{Declarations, PoolManager};
 use fission_logs::LogStore;
-use fission_package::build::Builds;
+use fission_package::build::{Builds, Here, Place};
 use fission_package::pruner::Pruner;
 use fission_package::source::PackageStore;
 use fission_package::storage::Storage;
 use fission_router::{BuildInfo, Router, Sources};
 use fission_rpc::cache::Cache;
 use fission_rpc::endpoint::Index;
+use fission_rpc::namespaces::Namespaces;
 use fission_rpc::signing::Key;
 use fission_sandbox::launcher::{Launcher, LauncherOptions};
 use fission_sandbox::{IsolationReport, SandboxBackend};
@@ -235,13 +236,9 @@ impl Rooms {
             Router::new(fission_router::Options::default(), sources, index, executor.clone(), vec![key], build);
         api.set_pods(executor.clone(), Arc::new(logs.clone()));
         let client = api.client("default");
-        let builds = Builds {
-            builder,
-            code: code.clone(),
-            storage: storage.clone(),
-            environments: environments_declared.clone(),
-            at_once: config.builds,
-        };
+        let here = Here { builder, code: code.clone(), storage: storage.clone().into() };
+        let builds =
+            Builds { place: Place::Here(here), environments: environments_declared.clone(), at_once: config.builds };
         Ok(Self {
             client,
             builds,
@@ -288,7 +285,8 @@ impl Rooms {
             self.builds,
         ));
         background.spawn(Pruner::new(self.client.clone(), self.storage.clone(), Default::default()).run());
-        background.spawn(unserved::report(self.client.clone()));
+        let everywhere = tokio::sync::watch::Sender::new(Namespaces::All).subscribe();
+        background.spawn(unserved::report(self.client.clone(), unserved::Home::Machine, everywhere));
         background.spawn(self.router.clone().report_conditions(self.client.clone()));
         background.spawn(self.executor.clone().report_conditions(self.client.clone()));
         background.spawn(self.router.clone().follow());

@@ -42,6 +42,15 @@ impl LogSink for LogStore {
     }
 }
 
+/// A line that was printed elsewhere, as it is kept: the request it says it belongs to and its text, in several parts
+/// where it is longer than `most` bytes.
+pub fn parts(line: &[u8], most: usize) -> Vec<(Option<String>, String)> {
+    let mut lines = Splitter::new(most);
+    let mut parts = lines.push(line);
+    parts.extend(lines.push(b"\n"));
+    parts.into_iter().map(|printed| (printed.request_id, printed.text)).collect()
+}
+
 /// A time as precise as it is stored.
 pub(crate) fn microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)

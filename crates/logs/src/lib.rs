@@ -16,5 +16,6 @@ mod follow;
 mod http;
 pub mod store;
 
+pub use capture::parts;
 pub use http::http;
 pub use store::{LogStore, Options, StoreError};

@@ -30,6 +30,8 @@ const QUERY_BYTES: usize = 64 << 20;
 const QUERIES_AT_ONCE: usize = 8;
 /// Commits a follower may fall behind before it reads from disk again.
 const COMMITS_BEHIND: usize = 256;
+/// Time between two looks for room in the queue.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
 /// Bytes a queued line takes beside its text, about.
 const LINE_OVERHEAD: usize = 256;
 
@@ -144,6 +146,20 @@ impl LogStore {
             // A writer that is gone has written all it was given.
             let _ = flushed.await;
         }
+    }
+
+    /// Keeps lines that were read elsewhere, where nothing is lost while they wait: for room, as long as it takes.
+    pub async fn keep(&self, lines: Vec<LogLine>) {
+        let mut collected = Vec::with_capacity(lines.len());
+        for line in lines {
+            while !self.reserve(&line) {
+                // What was collected so far is handed over first, or it would be waited for itself.
+                self.enqueue(std::mem::take(&mut collected));
+                self.room(ROOM_WAIT).await;
+            }
+            collected.push(line);
+        }
+        self.enqueue(collected);
     }
 
     /// Takes room in the queue for a line, if there is some.

@@ -81,6 +81,14 @@ pub fn is_zip(start: &[u8]) -> bool {
     start.starts_with(LOCAL_FILE) || start.starts_with(EMPTY_ARCHIVE)
 }
 
+/// Whether a file is a zip archive.
+pub(crate) fn starts_as_zip(file: &std::fs::File) -> std::io::Result<bool> {
+    use std::os::unix::fs::FileExt;
+    let mut start = [0; 4];
+    let read = file.read_at(&mut start, 0)?;
+    Ok(is_zip(&start[..read]))
+}
+
 #[cfg(test)]
 #[path = "archive_tests.rs"]
 mod tests;

@@ -7,6 +7,7 @@ use k8s_openapi::ByteString;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::build::{Here, Place};
 use crate::fake_api::FakeApi;
 use crate::fake_builder::{FakeBuilder, Script};
 use crate::source::{Options, PackageStore};
@@ -66,7 +67,8 @@ impl Running {
         environment.metadata.namespace = Some("default".into());
         environments.apply(environment);
         let builder = Arc::new(builder);
-        let builds = Builds { builder: builder.clone(), code: code.clone(), storage, environments, at_once: 2 };
+        let here = Here { builder: builder.clone(), code: code.clone(), storage: storage.into() };
+        let builds = Builds { place: Place::Here(here), environments, at_once: 2 };
         let task = tokio::spawn(run(api.client(), api.packages.clone(), api.functions.clone(), builds));
         Self { api, task, builder, code, _folder: folder }
     }

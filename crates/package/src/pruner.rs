@@ -4,15 +4,17 @@
 //! is needed, and an archive goes only when two passes in a row found it unused: a client may upload long before it
 //! writes the package.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use fission_api::Package;
+use fission_rpc::namespaces::Namespaces;
 use jiff::Timestamp;
 use kube::api::{Api, ListParams};
+use tokio::sync::watch;
 
 use crate::source::archive_id;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{self, Storage, StorageError};
 
 /// When archives are pruned.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,9 @@ pub struct Pruner {
     client: kube::Client,
     storage: Storage,
     options: Options,
+    namespaces: Option<watch::Receiver<Namespaces>>,
+    /// Namespaces with packages, now or before: one that is not looked at any more may still have its packages.
+    seen: BTreeSet<String>,
     /// Unused archives of the last pass.
     suspects: HashSet<String>,
 }
@@ -71,7 +76,12 @@ pub struct Pruner {
 impl Pruner {
     /// A pruner that has not looked yet.
     pub fn new(client: kube::Client, storage: Storage, options: Options) -> Self {
-        Self { client, storage, options, suspects: HashSet::new() }
+        Self { client, storage, options, namespaces: None, seen: BTreeSet::new(), suspects: HashSet::new() }
+    }
+
+    /// Says where packages are; without it they are everywhere.
+    pub fn within(self, namespaces: watch::Receiver<Namespaces>) -> Self {
+        Self { namespaces: Some(namespaces), ..self }
     }
 
     /// Makes a pass every interval until dropped.
@@ -96,6 +106,7 @@ impl Pruner {
         let unused: HashSet<String> = stored
             .into_iter()
             .filter(|archive| archive.modified <= now && old(archive.modified) && !used.contains(&archive.id))
+            .filter(|archive| self.looks_at_owner_of(&archive.id))
             .map(|archive| archive.id)
             .collect();
         let mut deleted = Vec::new();
@@ -109,11 +120,30 @@ impl Pruner {
         Ok(deleted)
     }
 
-    /// The ids packages of all namespaces refer to. Asks the API server and no cache: a cache may be behind.
-    async fn used(&self) -> Result<HashSet<String>, PruneError> {
-        const PAGE: u32 = 500;
-        let api = Api::<Package>::all(self.client.clone());
+    /// Whether the packages an archive can belong to are among those that were listed.
+    fn looks_at_owner_of(&self, id: &str) -> bool {
+        let everywhere = self.seen.is_empty();
+        storage::owner(id).is_none_or(|namespace| everywhere || self.seen.contains(namespace))
+    }
+
+    /// The ids packages refer to. Asks the API server and no cache: a cache may be behind.
+    async fn used(&mut self) -> Result<HashSet<String>, PruneError> {
+        let now = self.namespaces.as_ref().and_then(|now| now.borrow().names().cloned());
         let mut used = HashSet::new();
+        match now {
+            None => self.used_in(Api::all(self.client.clone()), &mut used).await?,
+            Some(now) => {
+                self.seen.extend(now);
+                for namespace in &self.seen {
+                    self.used_in(Api::namespaced(self.client.clone(), namespace), &mut used).await?;
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    async fn used_in(&self, api: Api<Package>, used: &mut HashSet<String>) -> Result<(), PruneError> {
+        const PAGE: u32 = 500;
         let mut params = ListParams::default().limit(PAGE);
         loop {
             let page = api.list(&params).await.map_err(Box::new)?;
@@ -126,7 +156,7 @@ impl Pruner {
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = ListParams::default().limit(PAGE).continue_token(&token),
-                None => return Ok(used),
+                None => return Ok(()),
             }
         }
     }

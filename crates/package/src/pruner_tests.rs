@@ -78,3 +78,17 @@ async fn any_doubt_ends_the_pass() {
     assert!(error.contains("default/odd") && error.contains("not a url"), "{error}");
     assert_eq!(world.storage.list().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn archives_of_namespaces_nobody_looks_at_are_left_alone() {
+    let mut world = world(Duration::ZERO);
+    let put =
+        |namespace| world.storage.put_of(Some(namespace), futures_util::stream::iter([Ok::<_, &str>(Bytes::new())]));
+    let (mine, other) = (put("mine").await.unwrap(), put("other").await.unwrap());
+    let (tell, told) = watch::channel(Namespaces::these(["mine"]));
+    world.pruner = world.pruner.within(told);
+    world.pruner.pass().await.unwrap();
+    tell.send(Namespaces::these(["late"])).unwrap();
+    assert_eq!(world.pruner.pass().await.unwrap(), [mine], "a namespace that was looked at once still is");
+    assert!(world.storage.stored(&other).await.is_ok());
+}

@@ -5,33 +5,29 @@
 
 mod cache;
 mod download;
+mod origin;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::digest::{Context, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use fission_api::{Archive, BuildStatus, Package};
 use fission_rpc::code::{Code, CodeError, CodeSource};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use reqwest::Url;
-use tempfile::NamedTempFile;
 
 use crate::archive::{ArchiveError, UnpackLimits};
-use crate::storage::{Storage, StorageError};
+use crate::storage::Archives;
 use cache::CodeCache;
-use download::Downloader;
 pub use download::FetchLimits;
+use origin::Origin;
+pub(crate) use origin::{Origins, archive_id, checksum};
 
-/// Path of the storage service in a URL.
-const ARCHIVE_PATH: &str = "/v1/archive";
-/// Host name of the storage service in URLs that any home of the platform understands.
-const STORAGE_HOST: &str = "storagesvc";
 /// Package versions remembered; more than a machine has packages. The map starts anew when it is full.
 const REMEMBERED: usize = 100_000;
 /// Characters of a build log quoted when a package is refused because its build failed.
@@ -74,10 +70,8 @@ pub struct PackageStore {
 #[derive(Debug)]
 struct Inner {
     cache: CodeCache,
-    storage: Storage,
-    downloads: Downloader,
+    origins: Origins,
     unpack: UnpackLimits,
-    own_hosts: RwLock<Vec<String>>,
     remembered: RwLock<HashMap<Asked, Remembered>>,
     under_way: Mutex<HashMap<String, Fetch>>,
 }
@@ -96,30 +90,20 @@ type Fetch = Shared<BoxFuture<'static, Result<Code, Failure>>>;
 
 /// A [`CodeError`] before it is known whose: several packages may wait for the same content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Failure {
+pub(crate) enum Failure {
     Unusable(String),
     Unreachable(String),
 }
 
-/// Where the bytes of a package are.
-#[derive(Debug, PartialEq, Eq)]
-enum Origin {
-    Literal(Vec<u8>),
-    Stored(String),
-    Url(Url),
-}
-
 impl PackageStore {
     /// Opens the cache. What an earlier process left unfinished is removed.
-    pub fn new(options: Options, storage: Storage) -> io::Result<Self> {
+    pub fn new(options: Options, archives: impl Into<Archives>) -> io::Result<Self> {
         let cache = CodeCache::open(&options.cache_dir, options.cache_bytes, options.cache_unused_for)?;
         Ok(Self {
             shared: Arc::new(Inner {
                 cache,
-                storage,
-                downloads: Downloader::new(options.fetch),
+                origins: Origins::new(archives, options.fetch),
                 unpack: options.unpack,
-                own_hosts: RwLock::default(),
                 remembered: RwLock::default(),
                 under_way: Mutex::default(),
             }),
@@ -147,7 +131,7 @@ impl PackageStore {
     /// Says that `/v1/archive` URLs of this `host` or `host:port` are this server's own, so that they are read from
     /// its storage. `storagesvc` and `storagesvc.*` always are.
     pub fn add_own_host(&self, host: impl Into<String>) {
-        self.shared.own_hosts.write().unwrap_or_else(PoisonError::into_inner).push(host.into());
+        self.shared.origins.add_own_host(host.into());
     }
 }
 
@@ -210,7 +194,7 @@ impl Inner {
         asked: &Asked,
     ) -> Result<Code, Failure> {
         let keep_archive = asked.1;
-        let origin = self.origin(archive)?;
+        let origin = self.origins.find(archive)?;
         let wanted = match &origin {
             Origin::Literal(bytes) => Some(hex(digest(&SHA256, bytes).as_ref())),
             Origin::Stored(_) | Origin::Url(_) => checksum(archive)?,
@@ -255,23 +239,10 @@ impl Inner {
         keep_archive: bool,
     ) -> Result<Code, Failure> {
         let file = self.cache.staging().map_err(|error| local("written", &error))?;
-        let stored = match &origin {
-            Origin::Stored(id) => Some(self.storage.path(id).await.map_err(|error| not_stored(&error))?),
-            _ => None,
-        };
-        let downloaded = match &origin {
-            Origin::Url(url) => {
-                let writing = file.reopen().map_err(|error| local("written", &error))?;
-                Some(self.downloads.fetch(url, writing).await?)
-            }
-            _ => None,
-        };
+        let content = self.origins.content(origin, file.as_file()).await?;
         let admit = move || {
-            let (mut file, found) = match origin {
-                Origin::Literal(bytes) => write_literal(file, &bytes)?,
-                Origin::Stored(_) => copy(file, &stored.unwrap_or_default())?,
-                Origin::Url(_) => (file, downloaded.unwrap_or_default()),
-            };
+            let mut file = file;
+            let found = content.write(file.as_file_mut())?;
             if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
                 return Err(Failure::Unusable(format!("its sha256 is {found}, but its checksum says {wanted}")));
             }
@@ -283,35 +254,6 @@ impl Inner {
         };
         let broke = |error| Failure::Unreachable(format!("its unpacking broke: {error}"));
         tokio::task::spawn_blocking(admit).await.map_err(broke)?
-    }
-
-    fn origin(&self, archive: &Archive) -> Result<Origin, Failure> {
-        if let Some(bytes) = archive.literal.as_ref().filter(|bytes| !bytes.0.is_empty()) {
-            return Ok(Origin::Literal(bytes.0.clone()));
-        }
-        if archive.url.is_empty() {
-            let why =
-                "its code is an OCI image, which this server does not run; give it a file, a zip archive or a URL";
-            return Err(Failure::Unusable(why.to_owned()));
-        }
-        let bad = |error| Failure::Unusable(format!("its URL {:?} cannot be read: {error}", archive.url));
-        let url = Url::parse(&archive.url).map_err(bad)?;
-        if url.path() == ARCHIVE_PATH && self.is_own(&url) {
-            let id = id_of(&url);
-            let none = || Failure::Unusable(format!("its URL {url} names no archive; it must end in ?id=<id>"));
-            return id.map(Origin::Stored).ok_or_else(none);
-        }
-        Ok(Origin::Url(url))
-    }
-
-    fn is_own(&self, url: &Url) -> bool {
-        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else { return false };
-        if host == STORAGE_HOST || host.strip_prefix(STORAGE_HOST).is_some_and(|rest| rest.starts_with('.')) {
-            return true;
-        }
-        let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-        let own = self.own_hosts.read().unwrap_or_else(PoisonError::into_inner);
-        own.iter().any(|own| *own == host || *own == with_port)
     }
 
     fn lock_under_way(&self) -> MutexGuard<'_, HashMap<String, Fetch>> {
@@ -350,49 +292,6 @@ fn deployable(package: &Package) -> Result<&Archive, Failure> {
     Err(Failure::Unusable(why))
 }
 
-/// The digest a package says its archive has.
-fn checksum(archive: &Archive) -> Result<Option<String>, Failure> {
-    const DIGITS: usize = 64;
-    let checksum = &archive.checksum;
-    if checksum.sum.is_empty() {
-        return Ok(None);
-    }
-    if checksum.kind != "sha256" {
-        return Err(Failure::Unusable(format!("its checksum type {:?} is not sha256", checksum.kind)));
-    }
-    if checksum.sum.len() != DIGITS || !checksum.sum.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(Failure::Unusable(format!("its checksum {:?} is not a sha256 in hex", checksum.sum)));
-    }
-    Ok(Some(checksum.sum.to_ascii_lowercase()))
-}
-
-fn write_literal(mut file: NamedTempFile, bytes: &[u8]) -> Result<(NamedTempFile, String), Failure> {
-    file.write_all(bytes).map_err(|error| local("written", &error))?;
-    Ok((file, hex(digest(&SHA256, bytes).as_ref())))
-}
-
-fn copy(mut file: NamedTempFile, from: &std::path::Path) -> Result<(NamedTempFile, String), Failure> {
-    const COPY_BYTES: usize = 128 * 1024;
-    let mut source = std::fs::File::open(from).map_err(|error| local("read", &error))?;
-    let (mut digest, mut buffer) = (Context::new(&SHA256), vec![0; COPY_BYTES]);
-    loop {
-        match source.read(&mut buffer).map_err(|error| local("read", &error))? {
-            0 => return Ok((file, hex(digest.finish().as_ref()))),
-            read => {
-                digest.update(&buffer[..read]);
-                file.write_all(&buffer[..read]).map_err(|error| local("written", &error))?;
-            }
-        }
-    }
-}
-
-fn not_stored(error: &StorageError) -> Failure {
-    match error {
-        StorageError::NotFound { .. } => Failure::Unusable(format!("{error}; upload it again")),
-        error => Failure::Unreachable(error.to_string()),
-    }
-}
-
 fn unadmitted(error: ArchiveError) -> Failure {
     match error {
         ArchiveError::Write { .. } => Failure::Unreachable(error.to_string()),
@@ -402,15 +301,6 @@ fn unadmitted(error: ArchiveError) -> Failure {
 
 fn local(action: &str, error: &io::Error) -> Failure {
     Failure::Unreachable(format!("its code could not be {action} on this machine: {error}"))
-}
-
-/// The archive a URL names, whatever its host; none if it names no archive.
-pub(crate) fn archive_id(url: &str) -> Result<Option<String>, String> {
-    Url::parse(url).map(|url| id_of(&url)).map_err(|error| error.to_string())
-}
-
-fn id_of(url: &Url) -> Option<String> {
-    url.query_pairs().find(|(name, _)| name == "id").map(|(_, id)| id.into_owned())
 }
 
 /// Lower-case hex.

@@ -12,7 +12,7 @@ use k8s_openapi::ByteString;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::storage;
+use crate::storage::{self, Storage};
 
 struct World {
     dir: tempfile::TempDir,

@@ -4,6 +4,7 @@
 //! complete, durable file, and an upload that ends early leaves nothing.
 
 mod http;
+mod remote;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,13 @@ use tokio::io::AsyncSeekExt;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-pub use http::http;
+pub use http::{FORM_OVERHEAD_BYTES, http, http_of_tenants};
+pub use remote::RemoteStorage;
 
 /// Folder of the archives, and first part of their ids; Fission's default.
 const FOLDER: &str = "fission-functions";
+/// Part of the ids of archives that belong to one namespace; the namespace comes after it.
+const TENANTS: &str = "_tenant_";
 /// Bytes collected before they are written, so that small network reads do not become small disk writes.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -79,10 +83,22 @@ pub enum StorageError {
         /// The folder.
         dir: PathBuf,
     },
+    /// The storage service could not be reached, or answered that it cannot do it now.
+    #[error("the storage service did not do it: {why}")]
+    Unreachable {
+        /// What happened.
+        why: String,
+    },
+    /// The storage service will not do it.
+    #[error("the storage service refused it: {why}")]
+    Refused {
+        /// What it says.
+        why: String,
+    },
     /// The disk failed.
     #[error("the archive could not be {action}: {why}")]
     Disk {
-        /// `stored`, `read`, `listed` or `deleted`.
+        /// `stored`, `read`, `written`, `listed` or `deleted`.
         action: &'static str,
         /// What failed.
         why: String,
@@ -107,6 +123,37 @@ pub struct Usage {
     pub archives: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// The archives there are, wherever they are kept.
+#[derive(Clone, Debug)]
+pub enum Archives {
+    /// On this machine.
+    Here(Storage),
+    /// Behind a storage service.
+    Remote(RemoteStorage),
+}
+
+impl From<Storage> for Archives {
+    fn from(storage: Storage) -> Self {
+        Self::Here(storage)
+    }
+}
+
+impl From<RemoteStorage> for Archives {
+    fn from(storage: RemoteStorage) -> Self {
+        Self::Remote(storage)
+    }
+}
+
+impl Archives {
+    /// Stores a file from its beginning; returns its id and the lower-case hex of its sha256.
+    pub async fn put_file(&self, file: std::fs::File) -> Result<(String, String), StorageError> {
+        match self {
+            Self::Here(storage) => put_file(storage, file).await,
+            Self::Remote(storage) => storage.put_file(file).await,
+        }
+    }
 }
 
 /// The archives of this machine. Cheap to clone.
@@ -156,7 +203,20 @@ impl Storage {
         S: Stream<Item = Result<Bytes, E>>,
         E: std::fmt::Display,
     {
-        let id = format!("{FOLDER}/{}", Uuid::new_v4());
+        self.put_of(None, content).await
+    }
+
+    /// The same for an archive that belongs to a namespace.
+    pub async fn put_of<S, E>(&self, namespace: Option<&str>, content: S) -> Result<String, StorageError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: std::fmt::Display,
+    {
+        let name = Uuid::new_v4();
+        let id = match namespace {
+            Some(namespace) => format!("{FOLDER}/{TENANTS}/{namespace}/{name}"),
+            None => format!("{FOLDER}/{name}"),
+        };
         let location = ObjectPath::from(id.as_str());
         let mut upload =
             self.shared.files.put_multipart(&location).await.map_err(|error| self.failed("stored", error))?;
@@ -208,8 +268,8 @@ impl Storage {
 
     /// Removes what a failed upload left. What cannot be removed now is removed by the next [`Self::open`].
     async fn remove_staged(&self, id: &str) {
-        let (folder, staged) =
-            (self.shared.dir.join(FOLDER), format!("{}#", id.trim_start_matches(FOLDER).trim_start_matches('/')));
+        let (folder, name) = id.rsplit_once('/').unwrap_or((FOLDER, id));
+        let (folder, staged) = (self.shared.dir.join(folder), format!("{name}#"));
         let remove = move || -> io::Result<()> {
             for file in std::fs::read_dir(folder)? {
                 let file = file?;
@@ -293,7 +353,7 @@ pub fn url_of(id: &str) -> String {
 }
 
 /// Stores a file from its beginning; returns its id and the lower-case hex of its sha256.
-pub async fn put_file(storage: &Storage, file: std::fs::File) -> Result<(String, String), StorageError> {
+async fn put_file(storage: &Storage, file: std::fs::File) -> Result<(String, String), StorageError> {
     let mut file = tokio::fs::File::from_std(file);
     let incomplete = |error: io::Error| StorageError::Incomplete { why: error.to_string() };
     file.rewind().await.map_err(incomplete)?;
@@ -307,11 +367,25 @@ pub async fn put_file(storage: &Storage, file: std::fs::File) -> Result<(String,
 
 /// The place of an archive. Only ids this service made are looked up at all, so no id reaches another file.
 fn location(id: &str) -> Result<ObjectPath, StorageError> {
-    let uuid = id.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/'));
-    match uuid.map(Uuid::try_parse) {
-        Some(Ok(uuid)) if id == format!("{FOLDER}/{uuid}") => Ok(ObjectPath::from(id)),
-        _ => Err(StorageError::NotFound { id: id.to_owned() }),
-    }
+    let name = id.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let name = match owner(id) {
+        Some(namespace) => &name[TENANTS.len() + namespace.len() + 2..],
+        None => name,
+    };
+    if is_name(name) { Ok(ObjectPath::from(id)) } else { Err(StorageError::NotFound { id: id.to_owned() }) }
+}
+
+/// The namespace an archive belongs to; none if it is everybody's.
+pub(crate) fn owner(id: &str) -> Option<&str> {
+    let rest = id.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_prefix(TENANTS)?.strip_prefix('/')?;
+    let (namespace, _) = rest.split_once('/')?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (!namespace.is_empty() && namespace.bytes().all(plain)).then_some(namespace)
+}
+
+/// Whether a file may have this name: exactly what [`Storage::put_of`] makes.
+fn is_name(name: &str) -> bool {
+    Uuid::try_parse(name).is_ok_and(|uuid| name == uuid.to_string())
 }
 
 fn stored(meta: object_store::ObjectMeta) -> Result<Stored, StorageError> {
@@ -326,11 +400,17 @@ fn sweep(folder: &Path) -> io::Result<Usage> {
     for file in std::fs::read_dir(folder)? {
         let file = file?;
         let name = file.file_name().to_string_lossy().into_owned();
-        if location(&format!("{FOLDER}/{name}")).is_ok() {
+        if is_name(&name) {
             usage.archives += 1;
             usage.bytes += file.metadata()?.len();
         } else if name.split_once('#').is_some_and(|(id, _)| Uuid::try_parse(id).is_ok()) {
             std::fs::remove_file(file.path())?;
+        } else if name == TENANTS {
+            for namespace in std::fs::read_dir(file.path())? {
+                let of_one = sweep(&namespace?.path())?;
+                usage.archives += of_one.archives;
+                usage.bytes += of_one.bytes;
+            }
         }
     }
     Ok(usage)

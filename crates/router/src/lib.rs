@@ -14,7 +14,7 @@
 //!
 //! This crate never starts or ends an instance, stores nothing, and knows no backend.
 //!
-//! Start reading in `server`; the route table is in `routes`.
+//! Start reading in `server`; the route table is in `routes`. `remote` is the executor where it is another process.
 
 mod admit;
 #[doc(hidden)]
@@ -33,6 +33,7 @@ mod metrics;
 mod options;
 mod path;
 mod public;
+mod remote;
 mod router;
 mod routes;
 mod server;
@@ -41,4 +42,5 @@ mod transport;
 mod upgrade;
 
 pub use options::{BuildInfo, Options, Sources};
+pub use remote::RemoteExecutor;
 pub use router::Router;

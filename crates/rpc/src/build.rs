@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fission_api::Environment;
+use fission_api::{Archive, Environment, Package};
 
 /// One build to run.
 #[derive(Clone, Debug)]
@@ -64,6 +64,26 @@ pub trait BuildLog: Send + Sync {
 pub trait Builder: Send + Sync + 'static {
     /// Builds and gives the result.
     async fn build(&self, job: BuildJob, log: &dyn BuildLog) -> Result<Artifact, BuildError>;
+}
+
+/// One build to run far from here.
+#[derive(Clone, Debug)]
+pub struct FarJob {
+    /// The package with the source, as it is stored.
+    pub package: Package,
+    /// Whose builder builds it.
+    pub environment: Arc<Environment>,
+    /// The command and its arguments, as [`parse_command`] gives them.
+    pub command: Vec<String>,
+}
+
+/// Runs builds where neither this process nor its disk is: fetches the source and stores the result itself.
+///
+/// Promises what [`Builder`] does.
+#[async_trait]
+pub trait FarBuilder: Send + Sync + 'static {
+    /// Builds, and says where the result is stored.
+    async fn build(&self, job: FarJob, log: &dyn BuildLog) -> Result<Archive, BuildError>;
 }
 
 /// Takes a build command apart at white space. An empty one is the environment's own, `build`.

@@ -1,14 +1,18 @@
 //! One watched copy of a kind per process. The composition root makes the caches; components get read handles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_util::{StreamExt, pin_mut};
+use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
+use tokio::task::AbortHandle;
+
+use crate::namespaces::Namespaces;
 
 /// Changes a subscriber may fall behind before it is told to read everything again.
 const CHANGES_BEHIND: usize = 4096;
@@ -92,7 +96,16 @@ where
 {
     /// Keeps the copy up to date until dropped. Watches that break are taken up again by themselves.
     pub async fn run(self, api: Api<K>) {
-        let stream = watcher(api, watcher::Config::default()).default_backoff();
+        self.watch(api, watcher::Config::default(), |cache, listing| cache.replace_all(listing)).await;
+    }
+
+    async fn watch(
+        &self,
+        api: Api<K>,
+        config: watcher::Config,
+        mut listed: impl FnMut(&Self, HashMap<ObjectKey, Arc<K>>),
+    ) {
+        let stream = watcher(api, config).default_backoff();
         pin_mut!(stream);
         let mut listing: HashMap<ObjectKey, Arc<K>> = HashMap::new();
         while let Some(event) = stream.next().await {
@@ -101,12 +114,75 @@ where
                 Ok(watcher::Event::InitApply(object)) => {
                     listing.insert(ObjectKey::of(&object), Arc::new(lean(object)));
                 }
-                Ok(watcher::Event::InitDone) => self.replace_all(std::mem::take(&mut listing)),
+                Ok(watcher::Event::InitDone) => listed(self, std::mem::take(&mut listing)),
                 Ok(watcher::Event::Apply(object)) => self.apply(lean(object)),
                 Ok(watcher::Event::Delete(object)) => self.delete(&ObjectKey::of(&object)),
-                Err(error) => tracing::warn!(kind = %std::any::type_name::<K>(), %error, "watch broke; retrying"),
+                Err(error) => {
+                    tracing::warn!(kind = %std::any::type_name::<K>(), error = %told(&error), "watch broke; retrying");
+                }
             }
         }
+    }
+
+    /// Keeps a copy of what is in some namespaces, which may change, until dropped. `config` narrows it further. It is
+    /// synced when every namespace of the beginning was listed.
+    pub async fn run_in(self, client: Client, mut namespaces: watch::Receiver<Namespaces>, config: watcher::Config)
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        let listed: Arc<std::sync::Mutex<HashSet<Option<String>>>> = Arc::default();
+        let mut watching: HashMap<Option<String>, Watching> = HashMap::new();
+        loop {
+            let wanted = namespaces.borrow_and_update().scopes();
+            watching.retain(|scope, _| {
+                let stays = wanted.contains(scope);
+                if !stays {
+                    self.replace_scope(scope.as_deref(), HashMap::new());
+                }
+                stays
+            });
+            for scope in &wanted {
+                if watching.contains_key(scope) {
+                    continue;
+                }
+                let api = match scope {
+                    Some(namespace) => Api::namespaced(client.clone(), namespace),
+                    None => Api::all(client.clone()),
+                };
+                let (cache, config, listed) = (self.clone(), config.clone(), listed.clone());
+                let (scope, wanted, mine) = (scope.clone(), wanted.clone(), scope.clone());
+                let task = tokio::spawn(async move {
+                    let complete = |cache: &Self, listing| {
+                        cache.replace_scope(mine.as_deref(), listing);
+                        let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+                        listed.insert(mine.clone());
+                        if wanted.iter().all(|scope| listed.contains(scope)) {
+                            cache.shared.synced.send_replace(true);
+                        }
+                    };
+                    cache.watch(api, config, complete).await;
+                });
+                watching.insert(scope, Watching(task.abort_handle()));
+            }
+            if wanted.is_empty() {
+                self.shared.synced.send_replace(true);
+            }
+            if namespaces.changed().await.is_err() {
+                // Nobody changes them any more; what is watched goes on.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Puts a complete listing of one namespace in, or of all.
+    fn replace_scope(&self, namespace: Option<&str>, listing: HashMap<ObjectKey, Arc<K>>) {
+        {
+            let mut objects = self.write();
+            objects.retain(|key, _| namespace.is_some_and(|namespace| key.namespace != namespace));
+            objects.extend(listing);
+        }
+        let _ = self.shared.changes.send(Change::Reread);
     }
 
     /// Puts one object in. Used by [`Self::run`] and by tests.
@@ -170,6 +246,29 @@ where
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Arc<K>>> {
         self.shared.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The watch of one namespace; dropping it ends it.
+struct Watching(AbortHandle);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A watch error with everything below it: what may not be listed by whom is said by the innermost.
+fn told(error: &watcher::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = std::error::Error::source(error);
+    while let Some(error) = below {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        below = error.source();
+    }
+    text
 }
 
 /// Drops who owns which field: no component asks, and it is the largest part of most objects.

@@ -139,6 +139,11 @@ impl Endpoint {
         Duration::from_millis(now_ms().saturating_sub(self.last_used_ms.load(Ordering::Relaxed)))
     }
 
+    /// Says that it is in use, by someone whose requests are not counted here.
+    pub fn touch(&self) {
+        self.last_used_ms.store(now_ms(), Ordering::Relaxed);
+    }
+
     /// Closes it if nothing is in flight. Returns whether it is now closed by this call.
     pub fn close_if_idle(&self) -> bool {
         let closed = self.in_flight.compare_exchange(0, CLOSED, Ordering::SeqCst, Ordering::SeqCst).is_ok();

@@ -23,8 +23,12 @@ pub const ROUTER_INTERNAL: &str = "router-internal";
 pub const STORAGE: &str = "storagesvc";
 /// Channel of the executor.
 pub const EXECUTOR: &str = "executor";
+/// Channel of the builder service.
+pub const BUILDER: &str = "builder";
 /// Channel of the fetcher.
 pub const FETCHER: &str = "fetcher";
+/// Channel of the log store.
+pub const LOGS: &str = "logs";
 
 /// Bytes of a channel key.
 const KEY_BYTES: usize = 32;
@@ -65,7 +69,7 @@ impl fmt::Debug for Key {
 impl Key {
     /// The key of a service's channel, bound to one namespace if that is given.
     pub fn derive(master: &[u8], service: &str, namespace: Option<&str>) -> Self {
-        Self::from_bytes(&derive_bytes(master, service, namespace))
+        Self::from_bytes(&derived(master, service, namespace))
     }
 
     /// A key that was derived elsewhere and handed over, as to tenants who may not see the master secret.
@@ -74,7 +78,8 @@ impl Key {
     }
 }
 
-fn derive_bytes(master: &[u8], service: &str, namespace: Option<&str>) -> [u8; KEY_BYTES] {
+/// The bytes of a channel's key, to be handed to those who may not see the master secret.
+pub fn derived(master: &[u8], service: &str, namespace: Option<&str>) -> [u8; KEY_BYTES] {
     let info = match namespace {
         Some(namespace) => format!("{PURPOSE}:{service}:{namespace}"),
         None => format!("{PURPOSE}:{service}"),
@@ -99,7 +104,12 @@ pub struct Signature {
 
 /// Signs a request. `request_uri` is the path with `?` and the raw query, exactly as it will be sent.
 pub fn sign(key: &Key, method: &str, request_uri: &str, body: &[u8], now_unix: i64) -> Signature {
-    let tag = hmac::sign(&key.0, canonical(method, request_uri, body, now_unix).as_bytes());
+    sign_digest(key, method, request_uri, digest::digest(&digest::SHA256, body).as_ref(), now_unix)
+}
+
+/// Signs a request whose body is too large to be held: `digest` is the sha256 of it.
+pub fn sign_digest(key: &Key, method: &str, request_uri: &str, digest: &[u8], now_unix: i64) -> Signature {
+    let tag = hmac::sign(&key.0, canonical(method, request_uri, digest, now_unix).as_bytes());
     Signature { timestamp: now_unix.to_string(), signature: hex(tag.as_ref()) }
 }
 
@@ -121,7 +131,8 @@ pub fn verify(
 ) -> Result<(), SignatureError> {
     let signed_at = fresh(timestamp, now_unix)?;
     let signature = unhex(signature).ok_or(SignatureError::Missing)?;
-    let canonical = canonical(method, request_uri, body, signed_at);
+    let digest = digest::digest(&digest::SHA256, body);
+    let canonical = canonical(method, request_uri, digest.as_ref(), signed_at);
     // `hmac::verify` compares in constant time. Which of two keys matched is no secret.
     if keys.iter().any(|key| hmac::verify(&key.0, canonical.as_bytes(), &signature).is_ok()) {
         Ok(())
@@ -140,8 +151,8 @@ fn fresh(timestamp: &str, now_unix: i64) -> Result<i64, SignatureError> {
     }
 }
 
-fn canonical(method: &str, request_uri: &str, body: &[u8], unix: i64) -> String {
-    let body = hex(digest::digest(&digest::SHA256, body).as_ref());
+fn canonical(method: &str, request_uri: &str, digest: &[u8], unix: i64) -> String {
+    let body = hex(digest);
     let minute = unix - unix.rem_euclid(60);
     format!("{method}\n{request_uri}\n{body}\n{minute}")
 }

@@ -7,7 +7,7 @@ const SIGNED_AT: i64 = 1_700_000_030;
 
 #[test]
 fn channel_keys_are_those_of_the_protocol() {
-    let key = |service, namespace| hex(&derive_bytes(MASTER, service, namespace));
+    let key = |service, namespace| hex(&derived(MASTER, service, namespace));
     assert_eq!(key(STORAGE, None), "6a97235af394a42cc265b2c2e242a26da031c1d71ac409b06aaab432f6b67982");
     assert_eq!(key(EXECUTOR, None), "656a7b63f1dc54acf292f6a43557f3d7fb2f5beee52511a4ba99d242a7e23885");
     assert_eq!(key(FETCHER, None), "7fef7f30fada2a61db5d61f5cfcddaeceb21f7f7079bfaa2f685e21ab973f505");

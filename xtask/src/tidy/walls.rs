@@ -33,7 +33,7 @@ const WALLS: &[(&str, Option<&[&str]>)] = &[
     ("fission-kubernetes", Some(BACKEND)),
     ("fission-wasm", Some(BACKEND)),
     (TESTKIT, Some(&[API, RPC, EXECUTOR])),
-    ("xtask", Some(&[API])),
+    ("xtask", Some(&[API, ENVIRONMENTS])),
     ("fission", None),
 ];
 

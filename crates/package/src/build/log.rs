@@ -13,7 +13,7 @@ const TAIL: usize = 192 * 1024;
 
 /// The output of a build: all of it, or its beginning and its end.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(crate) struct Log {
     state: Mutex<State>,
 }
 
@@ -28,7 +28,7 @@ struct State {
 
 impl Log {
     /// A line of the platform's own.
-    pub(super) fn say(&self, line: impl std::fmt::Display) {
+    pub(crate) fn say(&self, line: impl std::fmt::Display) {
         let started = {
             let state = self.lock();
             let last = state.tail.back().or(state.head.last()).copied();
@@ -38,7 +38,7 @@ impl Log {
     }
 
     /// The text, and a number that grows with it.
-    pub(super) fn text(&self) -> (u64, String) {
+    pub(crate) fn text(&self) -> (u64, String) {
         let state = self.lock();
         let mut bytes = state.head.clone();
         if state.left_out > 0 {

@@ -1,23 +1,23 @@
 //! One build of a package: its source to the builder, the result into the storage, then the package, its functions and
 //! its status, in this order, so that a crash in between only makes the build run again.
 
-mod log;
-mod pack;
+mod here;
+pub(crate) mod log;
+pub(crate) mod pack;
 mod report;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fission_api::{Archive, BuildStatus, Checksum, Environment, Function, Package};
-use fission_rpc::build::{Artifact, BuildError, BuildJob, Builder, parse_command};
+use fission_api::{Archive, BuildStatus, Environment, Function, Package};
+use fission_rpc::build::{BuildError, FarBuilder, FarJob, parse_command};
 use fission_rpc::cache::{Cache, ObjectKey};
-use fission_rpc::code::CodeSource;
 use tokio::sync::Semaphore;
 
 use crate::followers;
-use crate::source::PackageStore;
 use crate::status::{FIRST_TRY, SECOND_TRY};
-use crate::storage::Storage;
+pub use here::Here;
+pub(crate) use here::stored_as;
 use log::Log;
 use report::{Report, Unwritten};
 
@@ -30,14 +30,18 @@ const API_PAUSE: Duration = Duration::from_secs(1);
 /// Tries of one write before the build is given up, to be found and repeated by the next look at its package.
 const API_TRIES: usize = 60;
 
+/// Where builds run.
+pub enum Place {
+    /// On this machine.
+    Here(Here),
+    /// Elsewhere.
+    Far(Arc<dyn FarBuilder>),
+}
+
 /// What builds need.
 pub struct Builds {
-    /// Runs them.
-    pub builder: Arc<dyn Builder>,
-    /// Where source comes from.
-    pub code: PackageStore,
-    /// Where results are kept.
-    pub storage: Storage,
+    /// Where they run.
+    pub place: Place,
     /// Whose builder and command count.
     pub environments: Cache<Environment>,
     /// Builds at once. More would only make each of them slower.
@@ -150,12 +154,14 @@ impl Workshop {
         let command = parse_command(own).map_err(Stop::Failed)?;
         log.say(format_args!("building with {}: {}", package.spec.environment.name, command.join(" ")));
         report.stands(BuildStatus::Running, if again { SECOND_TRY } else { FIRST_TRY }, &log.text().1).await?;
-        let source = self.builds.code.source(&package).await.map_err(|error| Stop::Failed(error.to_string()))?;
-        let keep_archive = environment.spec.keeparchive;
-        let job = BuildJob { package: order.key.to_string(), environment, command, source: source.path };
-        let artifact = streaming(report, log, self.builds.builder.build(job, log)).await??;
-        let archive = streaming(report, log, self.store(artifact, log)).await??;
-        self.commit(report, order, package, archive, keep_archive, log).await
+        let archive = match &self.builds.place {
+            Place::Here(here) => here.build(report, order, package, environment, command, log).await?,
+            Place::Far(builder) => {
+                let job = FarJob { package, environment, command };
+                streaming(report, log, builder.build(job, log)).await??
+            }
+        };
+        self.commit(report, order, archive, log).await
     }
 
     async fn environment(&self, order: &Order, package: &Package) -> Result<Arc<Environment>, Stop> {
@@ -186,48 +192,7 @@ impl Workshop {
         })
     }
 
-    /// Packs what was built and puts it into the storage.
-    async fn store(&self, artifact: Artifact, log: &Log) -> Result<Archive, Stop> {
-        let limits = self.builds.code.unpack_limits();
-        let interrupted =
-            |error: &dyn std::fmt::Display| Stop::Interrupted(format!("the result could not be stored: {error}"));
-        let file = self.builds.code.scratch().map_err(|error| interrupted(&error))?;
-        let packing = tokio::task::spawn_blocking(move || {
-            let mut file = file;
-            let notes = pack::pack(&artifact.path, &mut file, &limits)?;
-            Ok::<_, pack::PackError>((file, notes))
-        });
-        let (file, notes) = match packing.await.map_err(|error| interrupted(&error))? {
-            Ok(packed) => packed,
-            Err(pack::PackError::Io(error)) => return Err(interrupted(&error)),
-            Err(error) => return Err(Stop::Failed(error.to_string())),
-        };
-        notes.iter().for_each(|note| log.say(note));
-        let stored = crate::storage::put_file(&self.builds.storage, file).await;
-        let (id, sum) = stored.map_err(|error| match error {
-            error @ crate::storage::StorageError::TooLarge { .. } => Stop::Failed(error.to_string()),
-            error => interrupted(&error),
-        })?;
-        let checksum = Checksum { kind: "sha256".to_owned(), sum };
-        Ok(Archive { kind: "url".to_owned(), url: crate::storage::url_of(&id), checksum, ..Archive::default() })
-    }
-
-    async fn commit(
-        &self,
-        report: &Report,
-        order: &Order,
-        package: Package,
-        archive: Archive,
-        keep_archive: bool,
-        log: &Log,
-    ) -> Result<(), Stop> {
-        // Unpacked now: what could not be loaded is not deployed, and the first request finds it ready.
-        let mut wanted = package;
-        wanted.spec.source = Archive::default();
-        wanted.spec.deployment = archive.clone();
-        wanted.metadata.resource_version = None;
-        let ready = self.builds.code.code(&wanted, keep_archive).await;
-        ready.map_err(|error| Stop::Failed(format!("what was built cannot be deployed: {error}")))?;
+    async fn commit(&self, report: &Report, order: &Order, archive: Archive, log: &Log) -> Result<(), Stop> {
         let deployed = report.deploy(&archive).await?;
         let version = deployed.metadata.resource_version.as_deref().unwrap_or_default();
         followers::restamp(&self.client, &self.functions, &order.key, version).await.map_err(Unwritten::Api)?;

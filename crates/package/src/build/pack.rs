@@ -23,7 +23,7 @@ const MAX_NOTES: usize = 20;
 
 /// Why a result could not be packed. The text is for the user.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PackError {
+pub(crate) enum PackError {
     /// It holds more than may be deployed.
     #[error("the build's result is too large to be deployed: {what}, over the limit {limit} = {value}")]
     OverLimit {
@@ -50,7 +50,7 @@ pub(super) enum PackError {
 
 /// Puts a result into `archive`, an empty file: a file as it is, a folder as a zip. Blocking. Gives notes on what was
 /// left out.
-pub(super) fn pack(result: &Path, archive: &mut File, limits: &UnpackLimits) -> Result<Vec<String>, PackError> {
+pub(crate) fn pack(result: &Path, archive: &mut File, limits: &UnpackLimits) -> Result<Vec<String>, PackError> {
     let (parent, name) = (result.parent().unwrap_or(Path::new("/")), result.file_name().unwrap_or_default());
     let above = openat2(
         CWD,

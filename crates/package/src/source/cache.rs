@@ -126,7 +126,7 @@ impl CodeCache {
         keep_archive: bool,
         limits: &UnpackLimits,
     ) -> Result<PathBuf, ArchiveError> {
-        let is_archive = starts_as_zip(file.as_file_mut()).map_err(unwritten(&self.dir))?;
+        let is_archive = archive::starts_as_zip(file.as_file()).map_err(unwritten(&self.dir))?;
         if is_archive && !keep_archive {
             return self.admit_tree(file.as_file_mut(), digest, limits);
         }
@@ -253,13 +253,6 @@ fn boot() -> String {
 
 fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
     move |source| ArchiveError::Write { path: path.to_owned(), source }
-}
-
-fn starts_as_zip(file: &mut File) -> io::Result<bool> {
-    use std::os::unix::fs::FileExt;
-    let mut start = [0; 4];
-    let read = file.read_at(&mut start, 0)?;
-    Ok(archive::is_zip(&start[..read]))
 }
 
 /// Takes write permission from a folder and all in it; returns its size in bytes.

@@ -4,13 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, StatusCode, Url};
-use tokio::io::{AsyncWriteExt, BufWriter};
 
-use super::{Failure, hex};
+use super::Failure;
+use crate::receive::{self, NotReceived, causes};
 
 /// Limits of a download.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +45,6 @@ impl Default for FetchLimits {
 
 /// Wait before the second try; doubles with each.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// Bytes collected before they are written.
-const WRITE_BYTES: usize = 256 * 1024;
 
 /// A client that follows the limits. Made at the first download: most servers never need it.
 #[derive(Debug)]
@@ -90,11 +87,8 @@ impl Downloader {
     }
 
     async fn try_once(&self, url: &Url, file: &mut tokio::fs::File) -> Result<String, Failure> {
-        let unwritten = |error: std::io::Error| Failure::Unreachable(format!("the download was not written: {error}"));
-        file.set_len(0).await.map_err(unwritten)?;
-        tokio::io::AsyncSeekExt::rewind(file).await.map_err(unwritten)?;
         let request = self.client()?.get(url.clone());
-        let mut response = request.send().await.map_err(|error| unreachable_because(url, &error))?;
+        let response = request.send().await.map_err(|error| unreachable_because(url, &error))?;
         match response.status() {
             status if status.is_success() => {}
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
@@ -103,22 +97,13 @@ impl Downloader {
             status => return Err(Failure::Unusable(format!("{url} answered {status}"))),
         }
         let max = self.limits.bytes;
-        let too_large = || Failure::Unusable(format!("{url} has more than {max} bytes, the limit of a download"));
-        if response.content_length().is_some_and(|length| length > max) {
-            return Err(too_large());
-        }
-        let (mut digest, mut size) = (Context::new(&SHA256), 0u64);
-        let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
-        while let Some(piece) = response.chunk().await.map_err(|error| unreachable_because(url, &error))? {
-            size += piece.len() as u64;
-            if size > max {
-                return Err(too_large());
+        receive::to_file(response, file, max).await.map_err(|error| match error {
+            NotReceived::TooLarge => {
+                Failure::Unusable(format!("{url} has more than {max} bytes, the limit of a download"))
             }
-            digest.update(&piece);
-            file.write_all(&piece).await.map_err(unwritten)?;
-        }
-        file.flush().await.map_err(unwritten)?;
-        Ok(hex(digest.finish().as_ref()))
+            NotReceived::Broken(error) => unreachable_because(url, &error),
+            NotReceived::Unwritten(error) => Failure::Unreachable(format!("the download was not written: {error}")),
+        })
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -193,22 +178,8 @@ impl Resolve for GuardedNames {
     }
 }
 
-/// The whole chain of causes: reqwest's own text stops at "error sending request".
 fn unreachable_because(url: &Url, error: &reqwest::Error) -> Failure {
-    let mut why = format!("{url}: ");
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    match cause {
-        None => why.push_str(&error.to_string()),
-        Some(_) => {
-            while let Some(current) = cause {
-                why.push_str(&current.to_string());
-                cause = current.source();
-                if cause.is_some() {
-                    why.push_str(": ");
-                }
-            }
-        }
-    }
+    let why = format!("{url}: {}", causes(error));
     if error.is_redirect() { Failure::Unusable(why) } else { Failure::Unreachable(why) }
 }
 

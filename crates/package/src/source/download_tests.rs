@@ -11,6 +11,7 @@ use axum::routing::get;
 use futures_util::stream;
 
 use super::*;
+use crate::source::hex;
 
 async fn serve(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -25,7 +26,7 @@ async fn fetch(limits: FetchLimits, url: &str) -> Result<Vec<u8>, Failure> {
     let digest = Downloader::new(limits).fetch(&url.parse().unwrap(), writing).await?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).unwrap();
-    assert_eq!(digest, hex(aws_lc_rs::digest::digest(&SHA256, &bytes).as_ref()));
+    assert_eq!(digest, hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes).as_ref()));
     Ok(bytes)
 }
 

@@ -1,0 +1,55 @@
+//! How routers in other processes ask: three paths, signed. See [`fission_rpc::demand`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use fission_api::ExecutorType;
+use fission_rpc::demand::{ACTIVITY_PATH, Activity, DEMAND_PATH, DemandAnswer, DemandReport, SUSPECT_PATH, Suspicion};
+
+use crate::PoolManager;
+
+/// Looks after functions of the executor types `newdeploy` and `container`, where that is not done by the pool manager.
+#[async_trait]
+pub trait Scaled: Send + Sync + 'static {
+    /// Makes what a router lacks, and answers as soon as there is an endpoint it does not know.
+    async fn demand(&self, report: DemandReport) -> DemandAnswer;
+    /// Takes note of what a router has in flight.
+    fn activity(&self, activity: &Activity);
+}
+
+#[derive(Clone)]
+struct Both {
+    pools: Arc<PoolManager>,
+    scaled: Arc<dyn Scaled>,
+}
+
+/// The executor as a router. It lets everybody in: put a [`fission_rpc::signed::Verifier`] before it.
+pub fn http(pools: Arc<PoolManager>, scaled: Arc<dyn Scaled>) -> Router {
+    Router::new()
+        .route(DEMAND_PATH, post(demand))
+        .route(ACTIVITY_PATH, post(activity))
+        .route(SUSPECT_PATH, post(suspect))
+        .with_state(Both { pools, scaled })
+}
+
+async fn demand(State(both): State<Both>, Json(report): Json<DemandReport>) -> Json<DemandAnswer> {
+    Json(match report.function.spec.executor_type() {
+        ExecutorType::Newdeploy | ExecutorType::Container => both.scaled.demand(report).await,
+        _ => both.pools.demand(report).await,
+    })
+}
+
+async fn activity(State(both): State<Both>, Json(activity): Json<Activity>) -> StatusCode {
+    both.pools.activity(&activity);
+    both.scaled.activity(&activity);
+    StatusCode::NO_CONTENT
+}
+
+async fn suspect(State(both): State<Both>, Json(suspicion): Json<Suspicion>) -> StatusCode {
+    both.pools.suspicion(&suspicion);
+    StatusCode::NO_CONTENT
+}

@@ -1,0 +1,186 @@
+//! What runs beside the environment in each pod: fetches the code, writes secrets and config maps, and has the environment
+//! load the function. The only part of a pod that holds a token and keys.
+//!
+//! It lives in a pod whose other containers run a stranger's code: what is below the shared directories is hostile, and is
+//! only written to at names that were not there.
+
+mod configure;
+mod load;
+mod place;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use fission_api::Package;
+use fission_rpc::code::{CodeError, CodeSource};
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use crate::wire::{FetchRequest, SpecializeRequest};
+
+/// Header of a failure: who failed.
+const COMPONENT: &str = "x-fission-component";
+
+/// Where things are in a pod.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Code. `/userfunc`.
+    pub userfunc: PathBuf,
+    /// Secrets. `/secrets`.
+    pub secrets: PathBuf,
+    /// Config maps. `/configs`.
+    pub configs: PathBuf,
+    /// Where the environment listens. `127.0.0.1:8888`.
+    pub environment: String,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            userfunc: "/userfunc".into(),
+            secrets: "/secrets".into(),
+            configs: "/configs".into(),
+            environment: format!("127.0.0.1:{}", crate::template::RUNTIME_PORT),
+        }
+    }
+}
+
+/// A failure, and who is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Status of the answer.
+    pub status: u16,
+    /// `fetcher`, or `function` where the environment refused the code.
+    pub component: &'static str,
+    /// For the user.
+    pub message: String,
+}
+
+impl Failure {
+    fn fetcher(status: u16, message: impl Into<String>) -> Self {
+        Self { status, component: "fetcher", message: message.into() }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(COMPONENT, self.component)], self.message).into_response()
+    }
+}
+
+/// The sidecar. Cheap to clone.
+#[derive(Clone)]
+pub struct Fetcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    code: Arc<dyn CodeSource>,
+    places: Places,
+    ready: watch::Sender<bool>,
+}
+
+impl Fetcher {
+    /// A sidecar that reads objects through `client` and code from `code`. `waits`: it is ready at once, and told what to
+    /// load; else it is ready when [`Self::specialize`] has succeeded.
+    pub fn new(client: Client, code: Arc<dyn CodeSource>, places: Places, waits: bool) -> Self {
+        Self { inner: Arc::new(Inner { client, code, places, ready: watch::Sender::new(waits) }) }
+    }
+
+    /// Everything it serves, unsigned: put a [`fission_rpc::signed::Verifier`] before it.
+    pub fn http(&self) -> Router {
+        Router::new()
+            .route("/specialize", post(specialize))
+            .route("/healthz", any(|| async { StatusCode::OK }))
+            .route("/readiness-healthz", any(ready))
+            .with_state(self.clone())
+    }
+
+    /// What an environment may say without a signature, from inside the pod only: that its first connection came, and
+    /// that its last one went.
+    pub fn events(&self) -> Router {
+        Router::new()
+            .route("/wsevent/start", get(|| async { StatusCode::OK }))
+            .route("/wsevent/end", get(|| async { StatusCode::OK }))
+    }
+
+    /// Fetches, configures and loads a function. Until it succeeds, a pod made for one function is not ready.
+    pub async fn specialize(&self, request: &SpecializeRequest) -> Result<(), Failure> {
+        let inner = &self.inner;
+        let fetching = inner.fetch(&request.fetch);
+        let configuring = async {
+            match &request.function {
+                None => Ok(Default::default()),
+                Some(function) => configure::configure(&inner.client, &inner.places, function).await,
+            }
+        };
+        let ((), variables) = tokio::try_join!(fetching, configuring)?;
+        load::load(&inner.places.environment, &request.load, &variables).await?;
+        inner.ready.send_replace(true);
+        Ok(())
+    }
+}
+
+async fn specialize(State(fetcher): State<Fetcher>, Json(request): Json<SpecializeRequest>) -> Result<(), Failure> {
+    let outcome = fetcher.specialize(&request).await;
+    if let Err(failure) = &outcome {
+        tracing::warn!(status = failure.status, component = failure.component, failure.message, "not specialized");
+    }
+    outcome
+}
+
+async fn ready(State(fetcher): State<Fetcher>) -> StatusCode {
+    if *fetcher.inner.ready.borrow() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+impl Inner {
+    /// Puts the code of a package where the environment finds it. What is there already stays.
+    async fn fetch(&self, request: &FetchRequest) -> Result<(), Failure> {
+        if !place::is_plain_name(&request.filename) {
+            return Err(Failure::fetcher(400, format!("{:?} is no name of a file in a directory", request.filename)));
+        }
+        let target = self.places.userfunc.join(&request.filename);
+        if target.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        let package = self.package(request).await?;
+        let code = self.code.code(&package, request.keeparchive).await.map_err(|error| {
+            let status = if matches!(error, CodeError::Unusable { .. }) { 400 } else { 500 };
+            Failure::fetcher(status, error.to_string())
+        })?;
+        let placed = tokio::task::spawn_blocking(move || place::place(&code.path, &target)).await;
+        let placed = placed.unwrap_or_else(|error| Err(error.into()));
+        placed.map_err(|error| Failure::fetcher(500, format!("the code could not be written: {error}")))
+    }
+
+    /// The package, as the executor knows it or as the API server does.
+    async fn package(&self, request: &FetchRequest) -> Result<Package, Failure> {
+        if let Some(archive) = &request.archive {
+            let mut package = Package { metadata: request.package.clone(), ..Package::default() };
+            package.spec.deployment = archive.clone();
+            return Ok(package);
+        }
+        let meta = &request.package;
+        let (namespace, name) =
+            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        let api: Api<Package> = Api::namespaced(self.client.clone(), namespace);
+        match api.get(name).await {
+            Ok(package) => Ok(package),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                Err(Failure::fetcher(404, format!("there is no package {namespace}/{name}")))
+            }
+            Err(error) => Err(Failure::fetcher(500, format!("package {namespace}/{name} could not be read: {error}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "fetcher_tests.rs"]
+mod tests;

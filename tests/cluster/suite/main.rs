@@ -1,0 +1,14 @@
+//! The platform on a real Kubernetes, driven as users drive it. Started by `tests/cluster/run`, which brings a cluster, the
+//! images and the installation; with `KUBECONFIG` set it is that cluster.
+//!
+//! Each test has a namespace's worth of names of its own and leaves nothing. What breaks the cluster for everybody is in
+//! `faults` and waits for its turn.
+
+mod article;
+mod faults;
+mod functions;
+mod lifecycle;
+mod moving;
+mod refusals;
+mod scaled;
+mod world;

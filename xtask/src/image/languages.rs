@@ -1,0 +1,134 @@
+//! What each language needs besides its environment's own files: the runtime of this machine, without what only people
+//! use.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use fission_environments::Runtime;
+
+use super::contents::Contents;
+use super::host::{output, program, put_shell};
+use super::{environment, python};
+
+/// What an image is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Runtime,
+    Builder,
+}
+
+/// Variables an image is given.
+pub(super) type Variables = Vec<(String, String)>;
+
+/// Puts the runtime of an environment in, under the names its Dockerfiles and its `build` use.
+pub(super) fn put(contents: &mut Contents, name: &str, runtime: &Runtime, used: Use) -> Result<Variables> {
+    let executable = || runtime.argv.first().map(Path::new).context("the environment starts nothing");
+    match name {
+        "nodejs" => node(contents, executable()?, used),
+        "python" | "python-fastapi" => return python::put(contents, executable()?, used),
+        "go" => go(contents),
+        "php" => php(contents, executable()?, used),
+        "ruby" => ruby(contents, executable()?),
+        "dotnet" => dotnet(contents, executable()?),
+        "binary" => put_shell(contents),
+        _ => {
+            bail!("what the environment {name} needs in an image is not known; say it in xtask/src/image/languages.rs")
+        }
+    }?;
+    Ok(Variables::new())
+}
+
+fn node(contents: &mut Contents, node: &Path, used: Use) -> Result<()> {
+    contents.host_file(node, "usr/local/bin/node")?;
+    if used == Use::Runtime {
+        return Ok(());
+    }
+    let npm = program("npm", "it comes with Node.js")?.canonicalize()?;
+    let folder = npm.ancestors().find(|folder| folder.ends_with("node_modules/npm"));
+    let folder = folder.with_context(|| format!("{} is not in a folder of npm's", npm.display()))?;
+    ensure!(folder.join("node_modules").is_dir(), "the npm in {} is not whole", folder.display());
+    let unread = |path: &str| ["docs", "man"].iter().any(|name| path == *name);
+    contents.host_folder(folder, "usr/local/lib/node_modules/npm", &|path| !unread(path))?;
+    for name in ["npm", "npx"] {
+        contents.link(&format!("usr/local/bin/{name}"), &format!("../lib/node_modules/npm/bin/{name}-cli.js"))?;
+    }
+    // Packages with native parts are compiled against these.
+    let headers = node.parent().and_then(Path::parent).map(|prefix| prefix.join("include/node"));
+    match headers.filter(|headers| headers.is_dir()) {
+        Some(headers) => contents.host_folder(&headers, "usr/local/include/node", &|path| !path.starts_with("openssl")),
+        None => Ok(()),
+    }
+}
+
+/// The compiler stays where it is: what it compiled before knows it by its place.
+fn go(contents: &mut Contents) -> Result<()> {
+    let go = program("go", "install Go")?;
+    let root = output(&go, &["env", "GOROOT"])?;
+    let root = root.trim();
+    let unread = |path: &str| {
+        ["api", "doc", "misc", "test", "pkg/obj"].iter().any(|name| path == *name)
+            || path.ends_with("_test.go")
+            || path.ends_with("/testdata")
+    };
+    contents.host_folder(Path::new(root), root, &|path| !unread(path))?;
+    contents.link("usr/local/bin/go", &format!("{root}/bin/go"))
+}
+
+/// One a line: files and folders of settings and extensions.
+const PHP: &str = "foreach ([php_ini_loaded_file(), PHP_CONFIG_FILE_SCAN_DIR, ini_get('extension_dir')] as $path) {
+    if ($path) { echo $path, PHP_EOL; }
+}";
+
+fn php(contents: &mut Contents, php: &Path, used: Use) -> Result<()> {
+    contents.host_file(php, "usr/local/bin/php")?;
+    put_all(contents, &output(php, &["-r", PHP])?)?;
+    if used == Use::Builder {
+        match program("composer", "") {
+            Ok(composer) => {
+                contents.host_file(&composer, "usr/local/bin/composer")?;
+                contents.link("usr/bin/php", "../local/bin/php")?;
+                put_all(contents, "/usr/share/php\n/usr/share/composer\n")?;
+            }
+            Err(_) => super::note("no composer on this machine: the builder installs no packages (Debian: composer)"),
+        }
+    }
+    Ok(())
+}
+
+/// One a line: where Ruby, the gems of the system and their extensions are.
+const RUBY: &str = "folders = $LOAD_PATH + Gem.default_path - [Gem.user_dir]
+puts folders.select { |folder| File.directory?(folder) }";
+
+fn ruby(contents: &mut Contents, ruby: &Path) -> Result<()> {
+    contents.host_file(ruby, "usr/local/bin/ruby")?;
+    put_all(contents, &output(ruby, &["-e", RUBY])?)
+}
+
+/// Puts files and folders at the paths they have here; those that are not there are left out.
+fn put_all(contents: &mut Contents, paths: &str) -> Result<()> {
+    let mut put: Vec<PathBuf> = Vec::new();
+    for path in paths.lines().map(Path::new) {
+        let text = path.to_string_lossy();
+        if put.iter().any(|other| path.starts_with(other)) {
+            continue;
+        }
+        if path.is_dir() {
+            contents.host_folder(path, &text, &|_| true)?;
+        } else if path.is_file() {
+            contents.host_file(path, &text)?;
+        }
+        put.push(path.to_owned());
+    }
+    Ok(())
+}
+
+fn dotnet(contents: &mut Contents, dotnet: &Path) -> Result<()> {
+    // The one that came with the environment is in its folder.
+    if let Some(inside) = environment::place_of(dotnet)? {
+        return contents.link("usr/local/bin/dotnet", &inside);
+    }
+    let real = dotnet.canonicalize()?;
+    let folder = real.parent().context("dotnet is in no folder")?;
+    contents.host_folder(folder, "usr/share/dotnet", &|_| true)?;
+    contents.link("usr/local/bin/dotnet", "../../share/dotnet/dotnet")
+}
