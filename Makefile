@@ -1,7 +1,7 @@
 # The two commands of the README, and what they are made of.
 CARGO ?= cargo
 
-.PHONY: run build test check bench
+.PHONY: run build test test-cluster check bench
 
 ## run: build the platform and start it here (Ctrl-C ends it)
 run: build
@@ -14,10 +14,14 @@ build:
 test:
 	./tests/run
 
+## test-cluster: the tests on a real Kubernetes, which is built on first use; with KUBECONFIG on that cluster
+test-cluster:
+	./tests/cluster/run
+
 ## check: formatting, lints, house rules, docs (crate roots may point at private rooms: they guide who works on them)
 check:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features fission/cluster-tests --locked -- -D warnings
 	$(CARGO) xtask tidy
 	$(CARGO) xtask codegen --check
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --locked

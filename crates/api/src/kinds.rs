@@ -112,7 +112,7 @@ fn default<K: Rules>(object: &mut Value) {
 
 fn validate<K: Rules>(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let Some(schema) = schema(K::KIND) else { return Vec::new() };
-    if old.is_some_and(|old| only_ends(new, old)) {
+    if old.is_some_and(|old| only_ends::<K>(new, old)) {
         return Vec::new();
     }
     let errors = check(new, schema);
@@ -134,9 +134,15 @@ fn validate<K: Rules>(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
 }
 
 /// Whether a write does nothing but let an object go. Rules that came after it was stored must not hold it back.
-fn only_ends(new: &Value, old: &Value) -> bool {
+fn only_ends<K: Rules>(new: &Value, old: &Value) -> bool {
     let ends = |object: &Value| !object["metadata"]["deletionTimestamp"].is_null();
-    ends(new) && ends(old) && new["spec"] == old["spec"]
+    if !ends(new) || !ends(old) {
+        return false;
+    }
+    // Defaults that came later are in the new object already.
+    let mut old = old.clone();
+    default::<K>(&mut old);
+    new["spec"] == old["spec"]
 }
 
 fn unreadable(error: serde_path_to_error::Error<serde_json::Error>) -> FieldError {

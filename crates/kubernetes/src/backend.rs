@@ -29,14 +29,12 @@ use crate::pools::{Held, Pool, Pools};
 use crate::services::Services;
 use crate::specialize::{CONFIGURATION, PACKAGE, SERVED, set_served};
 use crate::template::RUNTIME_HASH;
-use crate::{deployments, keys, names, specialize, template};
+use crate::{deployments, names, specialize, template, tending};
 
 /// How often a creation that waits looks for what is in its way.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long trouble must last before it is believed: images are pulled again by themselves.
 const BELIEVED_AFTER: Duration = Duration::from_secs(3);
-/// How often the replicas of pools are looked at when nothing happens.
-const TICK: Duration = Duration::from_secs(5);
 
 /// Makes and ends instances as pods. Cheap to clone.
 #[derive(Clone)]
@@ -52,12 +50,12 @@ pub(crate) struct Shared {
     pub(crate) services: Services,
     /// Identifies this process on the pods it claimed.
     pub(crate) process: String,
-    pods: Cache<Pod>,
-    environments: Cache<Environment>,
-    functions: Cache<Function>,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) environments: Cache<Environment>,
+    pub(crate) functions: Cache<Function>,
     pools: Mutex<Pools>,
     withdrawn: Mutex<HashSet<InstanceId>>,
-    changed: watch::Sender<u64>,
+    pub(crate) changed: watch::Sender<u64>,
     exits: mpsc::UnboundedSender<InstanceExit>,
     exits_receiver: Mutex<Option<mpsc::UnboundedReceiver<InstanceExit>>>,
 }
@@ -113,9 +111,9 @@ impl KubernetesBackend {
         let (shared, config) = (self.shared.clone(), watcher::Config::default().labels(deployments::POOLMGR));
         let watching = shared.pods.clone().run_in(shared.client.clone(), namespaces.clone(), config);
         let following = follow(&shared);
-        let scaling = scale(&shared);
-        let providing = provide_keys(&shared, namespaces.clone());
-        let sweeping = sweep(&shared, namespaces);
+        let scaling = tending::scale(&shared);
+        let providing = tending::provide_keys(&shared, namespaces.clone());
+        let sweeping = tending::sweep(&shared, namespaces);
         tokio::join!(watching, following, scaling, providing, sweeping);
     }
 
@@ -420,90 +418,4 @@ fn look_at(shared: &Arc<Shared>, key: &ObjectKey, pod: Option<&Pod>) {
         tokio::spawn(async move { shared.delete_pod(&key, Duration::from_secs(1)).await });
     }
     let _ = shared.exits.send(InstanceExit { id, why });
-}
-
-/// Keeps the replicas of pools as they are needed.
-async fn scale(shared: &Shared) {
-    let mut changes = shared.changed.subscribe();
-    loop {
-        let scales = shared.pools().to_scale(Instant::now());
-        for scale in scales {
-            if scale.to < scale.from {
-                let spare = spare(shared, &scale.environment_uid, scale.from - scale.to);
-                deployments::spare(&shared.client, &spare).await;
-            }
-            match deployments::scale(&shared.client, &scale.deployment, scale.to).await {
-                Ok(()) => shared.pools().scaled(&scale.environment_uid, scale.to),
-                Err(error) => {
-                    tracing::warn!(deployment = %scale.deployment, to = scale.to, %error, "a pool could not be scaled");
-                    // What it has is not known; the next look writes it again.
-                    tokio::time::sleep(LOOK).await;
-                }
-            }
-        }
-        let _ = tokio::time::timeout(TICK, changes.changed()).await;
-    }
-}
-
-/// Generic pods that are nobody's.
-fn spare(shared: &Shared, environment_uid: &str, most: usize) -> Vec<ObjectKey> {
-    let pods = shared.pods.list();
-    let pools = shared.pools();
-    pods.iter()
-        .filter(|pod| pods::label(pod, labels::ENVIRONMENT_UID) == environment_uid && pods::is_generic(pod))
-        .map(|pod| ObjectKey::of(pod.as_ref()))
-        .filter(|key| !pools.is_given(key))
-        .take(most)
-        .collect()
-}
-
-/// Gives every namespace of pods its keys.
-async fn provide_keys(shared: &Shared, mut namespaces: watch::Receiver<Namespaces>) {
-    let mut provided = HashSet::new();
-    loop {
-        let mut wanted: HashSet<String> = match namespaces.borrow_and_update().names() {
-            Some(names) => names.iter().cloned().collect(),
-            // Everywhere: where environments are.
-            None => shared.environments.list().iter().map(|one| namespace(one.as_ref()).to_owned()).collect(),
-        };
-        wanted.retain(|name| !provided.contains(name));
-        for name in wanted {
-            match keys::provide(&shared.client, &shared.options.secret, &name).await {
-                Ok(()) => _ = provided.insert(name),
-                Err(error) => tracing::warn!(namespace = name, %error, "pods of this namespace get no keys yet"),
-            }
-        }
-        let _ = tokio::time::timeout(TICK, namespaces.changed()).await;
-    }
-}
-
-/// Removes pools of environments and Services of functions that are gone, at the start and when something is deleted.
-async fn sweep(shared: &Shared, namespaces: watch::Receiver<Namespaces>) {
-    shared.environments.synced().await;
-    shared.functions.synced().await;
-    let known = namespaces.borrow().names().cloned();
-    for name in known.into_iter().flatten() {
-        let environments: HashSet<String> =
-            shared.environments.list().iter().map(|one| uid(one.as_ref()).to_owned()).collect();
-        let pools = deployments::list(&shared.client, &name, deployments::POOLMGR).await.unwrap_or_default();
-        for pool in pools {
-            let owner = pool.metadata.labels.as_ref().and_then(|all| all.get(labels::ENVIRONMENT_UID));
-            if owner.is_none_or(|owner| !environments.contains(owner)) {
-                let _ = deployments::delete(&shared.client, &ObjectKey::of(&pool)).await;
-            }
-        }
-        let functions: HashSet<String> =
-            shared.functions.list().iter().map(|one| uid(one.as_ref()).to_owned()).collect();
-        if let Err(error) = shared.services.sweep(&name, |owner| functions.contains(owner)).await {
-            tracing::warn!(namespace = name, %error, "Services of functions that are gone could not be looked for");
-        }
-    }
-    let mut changes = shared.functions.subscribe();
-    while let Some(change) = changes.next().await {
-        if let Change::Deleted(function) = change {
-            let place = shared.options.function_namespace.clone();
-            let place = place.unwrap_or_else(|| namespace(function.as_ref()).to_owned());
-            shared.services.delete(uid(function.as_ref()), &place).await;
-        }
-    }
 }

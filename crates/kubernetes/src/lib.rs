@@ -26,4 +26,5 @@ mod services;
 pub mod slices;
 mod specialize;
 mod template;
+mod tending;
 pub mod wire;

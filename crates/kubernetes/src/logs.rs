@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fission_api::labels;
-use fission_rpc::cache::{Cache, Change};
+use fission_rpc::cache::{Cache, Change, ObjectKey};
 use fission_rpc::logs::LogOwner;
 use fission_rpc::namespaces::Namespaces;
 use futures_util::AsyncBufReadExt;
@@ -22,12 +22,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::names::{name, namespace, uid};
-use crate::pods::label;
+use crate::pods::{label, restarts};
 use crate::template::FETCHER;
 use lines::{Place, Splitter};
 
@@ -58,7 +58,7 @@ pub async fn follow(client: Client, namespaces: watch::Receiver<Namespaces>, kee
     let types = format!("{} in (poolmgr,newdeploy,container),{}", labels::EXECUTOR_TYPE, labels::FUNCTION_NAME);
     let mut changes = pods.subscribe();
     let watching = pods.clone().run_in(client.clone(), namespaces, watcher::Config::default().labels(&types));
-    let mut followers = Followers { client, keeper, places: Arc::default(), all: HashMap::new() };
+    let mut followers = Followers { client, pods: pods.clone(), keeper, places: Arc::default(), all: HashMap::new() };
     let following = async {
         while let Some(change) = changes.next().await {
             match change {
@@ -91,6 +91,7 @@ impl Default for Places {
 /// One follower per pod.
 struct Followers {
     client: Client,
+    pods: Cache<Pod>,
     keeper: Arc<dyn Keeper>,
     places: Arc<Places>,
     all: HashMap<String, Following>,
@@ -98,6 +99,8 @@ struct Followers {
 
 struct Following {
     gone: CancellationToken,
+    /// Told when something about the pod has changed, such as that a container runs again.
+    changed: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -110,16 +113,22 @@ impl Drop for Followers {
 impl Followers {
     fn add(&mut self, pod: &Pod) {
         self.all.retain(|_, following| !(following.gone.is_cancelled() && following.task.is_finished()));
-        let Some(source) = Source::of(pod).filter(|_| !self.all.contains_key(uid(pod))) else { return };
-        let gone = CancellationToken::new();
+        if let Some(following) = self.all.get(uid(pod)) {
+            return following.changed.notify_one();
+        }
+        let Some(source) = Source::of(pod) else { return };
+        let (gone, changed) = (CancellationToken::new(), Arc::new(Notify::new()));
         let follower = Follower {
             api: Api::namespaced(self.client.clone(), namespace(pod)),
+            pods: self.pods.clone(),
+            key: ObjectKey::of(pod),
             keeper: self.keeper.clone(),
             places: self.places.clone(),
             gone: gone.clone(),
+            changed: changed.clone(),
             source,
         };
-        self.all.insert(uid(pod).to_owned(), Following { gone, task: tokio::spawn(follower.run()) });
+        self.all.insert(uid(pod).to_owned(), Following { gone, changed, task: tokio::spawn(follower.run()) });
     }
 
     /// Lets followers of pods that are gone come to their end.
@@ -167,22 +176,31 @@ enum Ended {
 
 struct Follower {
     api: Api<Pod>,
+    pods: Cache<Pod>,
+    key: ObjectKey,
     keeper: Arc<dyn Keeper>,
     places: Arc<Places>,
     gone: CancellationToken,
+    changed: Arc<Notify>,
     source: Source,
 }
 
 impl Follower {
     async fn run(self) {
         let last = self.keeper.last(&self.source.owner, self.source.made).await;
-        let (mut place, mut pause) = (Place::after(last), PAUSE);
+        let (mut place, mut pause, mut restarted) = (Place::after(last), PAUSE, 0);
         loop {
             self.places.waiting.fetch_add(1, Ordering::AcqRel);
             let turn = self.places.free.acquire().await;
             self.places.waiting.fetch_sub(1, Ordering::AcqRel);
             let is_gone = self.gone.is_cancelled();
-            let (before, read) = (place.read, self.read(&mut place).await);
+            let before = place.read;
+            let restarts = self.pods.get(&self.key).map_or(restarted, |pod| restarts(&pod));
+            // What the container printed last before it began again, where nobody could read it then.
+            if restarts > restarted && matches!(self.read(&mut place, true).await, Ok(_) | Err(kube::Error::Api(_))) {
+                restarted = restarts;
+            }
+            let read = self.read(&mut place, false).await;
             drop(turn);
             // What was printed last has been read by now.
             if is_gone {
@@ -199,16 +217,18 @@ impl Follower {
             pause = if place.read > before { PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = self.changed.notified() => pause = PAUSE,
                 () = self.gone.cancelled() => {}
             }
         }
     }
 
-    /// Reads on from a place until there is no more.
-    async fn read(&self, place: &mut Place) -> kube::Result<Ended> {
+    /// Reads on from a place until there is no more, of the container there is or of the one before it.
+    async fn read(&self, place: &mut Place, previous: bool) -> kube::Result<Ended> {
         let params = LogParams {
             container: Some(self.source.container.clone()),
-            follow: true,
+            follow: !previous,
+            previous,
             timestamps: true,
             since_time: place.time(),
             ..LogParams::default()

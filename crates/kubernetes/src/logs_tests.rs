@@ -13,6 +13,7 @@ fn pod(labels: serde_json::Value) -> Pod {
     serde_json::from_value(json!({
         "metadata": { "name": "p-1", "namespace": "pods", "uid": "u-1", "labels": labels, "creationTimestamp": "2026-01-01T00:00:00Z" },
         "spec": { "containers": [container("fetcher"), container("nodejs")] },
+        "status": { "containerStatuses": [{ "name": "nodejs", "restartCount": 1, "ready": true, "image": "", "imageID": "" }] },
     }))
     .unwrap()
 }
@@ -57,7 +58,8 @@ async fn answer(
     let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
     let (code, body) = if path.ends_with("/log") {
         assert!(query.contains("timestamps=true") && query.contains("container=nodejs"), "{query}");
-        match logs.lock().unwrap().pop() {
+        let previous = query.contains("previous=true").then_some("2026-01-01T00:00:00Z zero\n");
+        match previous.or_else(|| logs.lock().unwrap().pop()) {
             Some(log) => (200, log.to_owned()),
             None => (
                 400,
@@ -75,7 +77,7 @@ async fn answer(
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_come_once_though_the_log_is_cut_and_read_again() {
+async fn lines_come_once_though_the_container_began_again_and_the_log_is_cut() {
     let logs = Arc::new(Mutex::new(vec![
         "2026-01-01T00:00:02Z two\n2026-01-01T00:00:03Z three\n",
         "",
@@ -96,5 +98,5 @@ async fn lines_come_once_though_the_log_is_cut_and_read_again() {
     following.abort();
     let kept: Vec<String> =
         memory.0.lock().unwrap().iter().map(|(function, text)| format!("{function}: {text}")).collect();
-    assert_eq!(kept, ["hello: one", "hello: two", "hello: two", "hello: three"]);
+    assert_eq!(kept, ["hello: zero", "hello: one", "hello: two", "hello: two", "hello: three"]);
 }

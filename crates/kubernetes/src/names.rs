@@ -82,8 +82,7 @@ mod tests {
     fn names_stay_labels_whatever_users_call_their_objects() {
         let long = "a-".repeat(31) + "b";
         let function = function(&long, &long);
-        let mut environment = Environment::default();
-        environment.metadata = function.metadata.clone();
+        let environment = Environment { metadata: function.metadata.clone(), ..Environment::default() };
         for name in [service(&function), scaled("newdeploy", &function), pool(&environment), builder(&environment)] {
             assert!(name.len() <= LABEL && !name.contains("--"), "{name}");
         }

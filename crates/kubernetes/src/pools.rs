@@ -119,7 +119,7 @@ impl Pools {
     }
 
     /// The Deployments that are to be scaled now.
-    pub(crate) fn to_scale(&mut self, now: Instant) -> Vec<Scale> {
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Scale> {
         let needs: Vec<_> = self.pools.keys().map(|uid| (uid.clone(), self.needed(uid))).collect();
         let mut scales = Vec::new();
         for (uid, needed) in needs {
@@ -200,20 +200,20 @@ mod tests {
         pools.claim(&id("a"));
         // The pool manager asks for another one at once.
         pools.pools.get_mut("e").unwrap().waiting = 1;
-        assert_eq!(pools.to_scale(Instant::now()), []);
+        assert_eq!(pools.due(Instant::now()), []);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_scales_up_at_once_and_down_after_a_while() {
         let mut pools = pools(2);
         pools.pools.get_mut("e").unwrap().waiting = 7;
-        let up = pools.to_scale(Instant::now());
+        let up = pools.due(Instant::now());
         assert_eq!((up[0].from, up[0].to), (2, 7));
         pools.scaled("e", 7);
         pools.pools.get_mut("e").unwrap().waiting = 0;
-        assert_eq!(pools.to_scale(Instant::now()), []);
+        assert_eq!(pools.due(Instant::now()), []);
         tokio::time::advance(QUIET).await;
-        let down = pools.to_scale(Instant::now());
+        let down = pools.due(Instant::now());
         assert_eq!((down[0].from, down[0].to), (7, 2));
     }
 }

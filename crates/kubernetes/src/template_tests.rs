@@ -1,3 +1,5 @@
+//! What pods of functions are made of.
+
 use serde_json::json;
 
 use super::*;

@@ -58,6 +58,12 @@ impl Running {
     }
 
     fn with(api: FakeApi, builder: FakeBuilder) -> Self {
+        let packages = api.packages.clone();
+        Self::watching(packages, api, builder)
+    }
+
+    /// One whose copy of the packages is not that of the API server.
+    fn watching(packages: Cache<Package>, api: FakeApi, builder: FakeBuilder) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path().join("archives"), Default::default()).unwrap();
         let code = PackageStore::new(Options::new(folder.path().join("code")), storage.clone()).unwrap();
@@ -69,7 +75,7 @@ impl Running {
         let builder = Arc::new(builder);
         let here = Here { builder: builder.clone(), code: code.clone(), storage: storage.into() };
         let builds = Builds { place: Place::Here(here), environments, at_once: 2 };
-        let task = tokio::spawn(run(api.client(), api.packages.clone(), api.functions.clone(), builds));
+        let task = tokio::spawn(run(api.client(), packages, api.functions.clone(), builds));
         Self { api, task, builder, code, _folder: folder }
     }
 
@@ -410,4 +416,19 @@ async fn what_cannot_be_built_says_what_to_do() {
     assert!(log.contains("'&'") && log.contains("--buildcmd ./build.sh"), "{log}");
     let log = build(|package| package.spec.source.literal = Some(ByteString(b"PK\x03\x04damaged".to_vec()))).await;
     assert!(log.contains("zip archive cannot be read"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_does_not_run_again_because_its_end_has_not_been_heard_of() {
+    let api = FakeApi::synced();
+    let mut package = source("one", "");
+    let hash = status::content_hash(&package.spec);
+    package.status = Some(status::with_build(&package, &hash, BuildStatus::Running, status::FIRST_TRY, ""));
+    api.put_package(package);
+    let behind = Cache::default();
+    behind.replace_all(api.packages.list().into_iter().map(|package| (key("code"), package)).collect());
+    let running = Running::watching(behind.clone(), api, FakeBuilder::default());
+    running.settle().await;
+    assert_eq!(running.decided().await.build_status, BuildStatus::Succeeded);
+    assert_eq!(running.builder.builds(), 1);
 }

@@ -78,6 +78,12 @@ pub(crate) fn next(package: &Package, hash: &str) -> Next {
     if wanted == current { Next::Nothing } else { Next::Write(Box::new(wanted)) }
 }
 
+/// Whether this very content was built, or could not be.
+pub(crate) fn is_decided(package: &Package, hash: &str) -> bool {
+    let decided = |build| matches!(build, BuildStatus::Succeeded | BuildStatus::Failed);
+    package.status.as_ref().is_some_and(|status| status.content_hash == hash && decided(status.build_status))
+}
+
 fn was_second_try(status: &PackageStatus) -> bool {
     status.conditions.iter().any(|condition| condition.reason == "BuildRunning" && condition.message == SECOND_TRY)
 }

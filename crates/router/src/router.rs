@@ -32,6 +32,7 @@ pub struct Router {
     sources: Sources,
     index: Arc<Index>,
     ready: AtomicBool,
+    leaving: AtomicBool,
     verdicts: Verdicts,
 }
 
@@ -56,6 +57,7 @@ impl Router {
             sources,
             index,
             ready: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             verdicts: Verdicts::default(),
         })
     }
@@ -140,6 +142,17 @@ impl Router {
     /// Adds everything the router counts.
     pub fn metrics(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+    }
+
+    /// Asks clients with each answer from now on to connect anew, so that they go elsewhere by themselves. A connection that
+    /// is closed without a word while its client sends the next request costs that request.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether clients are asked to go elsewhere.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Whether the first complete route table is in force.

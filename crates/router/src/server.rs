@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -212,7 +213,8 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Infallible> {
         let mut timing = Timing::start();
-        let in_flight = self.state.begin(request.version());
+        let version = request.version();
+        let in_flight = self.state.begin(version);
         let request_id = headers::request_id(request.headers());
         let caller =
             Caller { peer: &peer, request_id: request_id.clone(), tunnels: &self.tunnels, in_flight: &in_flight };
@@ -221,6 +223,10 @@ impl Connection {
             Listener::Internal => internal::answer(&self.router, &caller, request, &mut timing).await,
         };
         headers::finish_response(response.headers_mut(), request_id, &timing);
+        let can_be_told = version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if self.router.is_leaving() && can_be_told {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response.map(|body| body.with_in_flight(in_flight)))
     }
 }

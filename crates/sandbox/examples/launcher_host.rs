@@ -74,6 +74,7 @@ fn load(code: PathBuf) -> Load {
     let secret = File { root: Root::Secrets, path: "ns/db/password".to_owned(), content: b"geheim".to_vec() };
     Load {
         function: Arc::new(serde_json::from_value(function).unwrap()),
+        package: Arc::default(),
         code: Code { path: code, digest: String::new() },
         configuration: Configuration { files: vec![secret], ..Configuration::default() },
         filename: "deployarchive".to_owned(),

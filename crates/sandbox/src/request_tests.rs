@@ -62,6 +62,7 @@ fn the_specialize_body_has_the_keys_of_the_contract() {
         "metadata": {"name": "hello", "namespace": "ns"}, "spec": {"package": {"functionName": "a.b"}}});
     let mut load = Load {
         function: Arc::new(serde_json::from_value(function).unwrap()),
+        package: Arc::default(),
         code: Code { path: PathBuf::from("/c"), digest: String::new() },
         configuration: Configuration::default(),
         filename: "deployarchive".to_owned(),

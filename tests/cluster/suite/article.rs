@@ -12,7 +12,7 @@ async fn the_articles_commands_answer_hello_world() {
     );
     let account = format!("{}-user", cluster.prefix);
     cluster.kubectl(&["create", "serviceaccount", &account, "-n", PLATFORM]);
-    let binding = format!("serviceaccount={PLATFORM}:{account}").replace("serviceaccount=", "--serviceaccount=");
+    let binding = format!("--serviceaccount={PLATFORM}:{account}");
     cluster.kubectl(&["create", "clusterrolebinding", &account, "--clusterrole=admin", &binding]);
     let token = cluster.kubectl_ok(&["create", "token", &account, "-n", PLATFORM]);
     let output = cluster.article(

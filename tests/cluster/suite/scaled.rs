@@ -43,20 +43,23 @@ async fn a_container_function_runs_an_image_of_its_own() {
     let cluster = Cluster::shared("ct").await;
     let name = cluster.name("fn");
     // Any HTTP server will do; the environment's own answers before it has a function.
-    cluster.fission_ok(&[
-        "function",
-        "run-container",
-        "--name",
-        &name,
-        "--image",
-        "fission/node-env",
-        "--port",
-        "8888",
-        "--minscale",
-        "1",
-        "--maxscale",
-        "1",
-    ]);
+    let yaml = format!(
+        "
+apiVersion: fission.io/v1
+kind: Function
+metadata: {{ name: {name}, namespace: default }}
+spec:
+  environment: {{ name: '', namespace: '' }}
+  package: {{ packageref: {{ name: '', namespace: '' }} }}
+  resources: {{}}
+  InvokeStrategy:
+    StrategyType: execution
+    ExecutionStrategy: {{ ExecutorType: container, MinScale: 1, MaxScale: 1, TargetCPUPercent: 0, SpecializationTimeout: 120 }}
+  podspec:
+    containers: [{{ name: web, image: fission/node-env, ports: [{{ containerPort: 8888 }}] }}]
+"
+    );
+    text(&cluster.apply(&yaml), "apply");
     cluster.route(&name);
     let (_, body) =
         cluster.until(&format!("/{name}"), |(status, body)| *status == 500 && !body.contains("no pod")).await;

@@ -266,7 +266,9 @@ impl Cluster {
         let executor = self.kubectl(&["logs", "-n", PLATFORM, "deploy/executor", "--tail=20"]);
         let router = self.kubectl(&["logs", "-n", PLATFORM, "deploy/router", "--tail=10"]);
         let all = [pods, executor, router];
-        all.iter().map(|one| String::from_utf8_lossy(&one.stdout).into_owned()).collect::<Vec<_>>().join("\n---\n")
+        let cut = |line: &str| line.chars().take(300).collect::<String>();
+        let lines = |one: &Output| String::from_utf8_lossy(&one.stdout).lines().map(cut).collect::<Vec<_>>().join("\n");
+        all.iter().map(lines).collect::<Vec<_>>().join("\n---\n")
     }
 }
 
@@ -287,9 +289,12 @@ impl Drop for Cluster {
     }
 }
 
+/// How many requests were answered, and how the others ended.
+type Answered = (usize, Vec<(u16, String)>);
+
 /// Requests under way.
 pub(crate) struct Load {
-    tasks: Vec<tokio::task::JoinHandle<(usize, Vec<(u16, String)>)>>,
+    tasks: Vec<tokio::task::JoinHandle<Answered>>,
     end: tokio::sync::watch::Sender<bool>,
 }
 

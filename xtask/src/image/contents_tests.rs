@@ -1,3 +1,5 @@
+//! What ends up in an image.
+
 use super::*;
 
 fn paths(contents: &Contents) -> Vec<&str> {

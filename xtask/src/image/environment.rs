@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use fission_environments::{BuildTools, Environments, Progress, Step};
 
 use super::archive::{Image, Settings};
+use super::compile::Compiler;
 use super::contents::Contents;
 use super::languages::{self, Use};
-use super::{compile, dockerfile, host};
+use super::{Workshop, dockerfile, host};
 
 /// Where an environment's files are in its images, as its Dockerfiles have it.
 const HOME: &str = "/environment";
@@ -17,15 +18,10 @@ const HOME: &str = "/environment";
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The image that functions of an environment run in.
-pub(super) fn runtime(
-    root: &Path,
-    environments: &Environments,
-    name: &str,
-    profile: &str,
-    reference: String,
-) -> Result<Image> {
+pub(super) fn runtime(workshop: &Workshop<'_>, name: &str, reference: String) -> Result<Image> {
+    let environments = &workshop.environments;
     let runtime = wait(environments.prepare(&reference, &Notes))?;
-    let mut settings = dockerfile::read(&root.join("environments").join(name).join("Dockerfile"))?;
+    let mut settings = dockerfile::read(&workshop.dockerfile(name, "Dockerfile"))?;
     let mut contents = Contents::default();
     host::put_system(&mut contents)?;
     let home = super::cache().map(|cache| home(&cache, &runtime.argv))?;
@@ -34,7 +30,7 @@ pub(super) fn runtime(
     }
     let mut variables = languages::put(&mut contents, name, &runtime, Use::Runtime)?;
     if name == "binary" {
-        let server = compile::build(root, profile, "fission-environments", "fission-binary-env")?;
+        let server = workshop.compiler.program("fission-binary-env")?;
         contents.host_file(&server, settings.entrypoint.first().context("nothing is started")?)?;
     }
     host::put_libraries(&mut contents)?;
@@ -44,17 +40,12 @@ pub(super) fn runtime(
 }
 
 /// The image that source of an environment is built in.
-pub(super) fn builder(
-    root: &Path,
-    environments: &Environments,
-    name: &str,
-    profile: &str,
-    reference: String,
-) -> Result<Image> {
+pub(super) fn builder(workshop: &Workshop<'_>, name: &str, reference: String) -> Result<Image> {
+    let environments = &workshop.environments;
     let tools = wait(environments.prepare_build(&reference, &Notes))?;
     let home = super::cache().map(|cache| home(&cache, &tools.argv))?.context("the build has no folder")?;
     let runtime = wait(environments.prepare(&runtime_of(environments, name)?, &Notes))?;
-    let mut settings = dockerfile::read(&root.join("environments").join(name).join("Dockerfile.builder"))?;
+    let mut settings = dockerfile::read(&workshop.dockerfile(name, "Dockerfile.builder"))?;
     let mut contents = Contents::default();
     host::put_system(&mut contents)?;
     // Only those that build with the server of the environment have it.
@@ -63,14 +54,14 @@ pub(super) fn builder(
     }
     let mut variables = languages::put(&mut contents, name, &runtime, Use::Builder)?;
     variables.extend(variables_of(&tools, &home, settings.folder == HOME));
-    put_builder(&mut contents, root, profile, &home)?;
+    put_builder(&mut contents, &workshop.compiler, &home)?;
     host::put_libraries(&mut contents)?;
     complete(&mut settings, variables);
     Ok(Image { reference, settings, contents })
 }
 
-fn put_builder(contents: &mut Contents, root: &Path, profile: &str, home: &Path) -> Result<()> {
-    contents.host_file(&compile::build(root, profile, "fission", "fission")?, "builder")?;
+fn put_builder(contents: &mut Contents, compiler: &Compiler, home: &Path) -> Result<()> {
+    contents.host_file(&compiler.program("fission")?, "builder")?;
     contents.executable("usr/local/bin/build", &home.join("build"))?;
     // What the group may write to, whatever the user is.
     contents.folder("home/builder", 0o775)?;

@@ -1,18 +1,17 @@
 //! The image of the platform: our program and nothing to run beside it.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use super::archive::{Image, Settings};
+use super::compile::Compiler;
 use super::contents::Contents;
-use super::{compile, host};
+use super::host;
 
 /// Makes the image. There is no shell and no library in it.
-pub(super) fn image(root: &Path, profile: &str, reference: String) -> Result<Image> {
+pub(super) fn image(compiler: &Compiler, reference: String) -> Result<Image> {
     let mut contents = Contents::default();
     host::put_minimum(&mut contents)?;
-    contents.host_file(&compile::build(root, profile, "fission", "fission")?, "fission")?;
+    contents.host_file(&compiler.program("fission")?, "fission")?;
     let settings = Settings {
         user: "65532:0".to_owned(),
         entrypoint: vec!["/fission".to_owned()],

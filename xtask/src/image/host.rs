@@ -16,7 +16,8 @@ const LIBRARIES: &str =
     if cfg!(target_arch = "aarch64") { "usr/lib/aarch64-linux-gnu" } else { "usr/lib/x86_64-linux-gnu" };
 /// Loaded by glibc when a thread ends, and by nothing's list of needs.
 const UNWINDER: &str = "libgcc_s.so.1";
-const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+/// The authorities this machine trusts, and an image of it.
+pub(super) const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 const ZONES: &str = "usr/share/zoneinfo";
 /// Files asked about at once.
 const AT_ONCE: usize = 200;
@@ -75,7 +76,7 @@ pub(super) fn put_system(contents: &mut Contents) -> Result<()> {
 /// A shell and the commands of a POSIX system, in one program.
 pub(super) fn put_shell(contents: &mut Contents) -> Result<()> {
     let busybox = program("busybox", "install it static (Debian: apt-get install -y busybox-static)")?;
-    ensure!(libraries(&[busybox.clone()])?.is_empty(), "{} is not static", busybox.display());
+    ensure!(libraries(std::slice::from_ref(&busybox))?.is_empty(), "{} is not static", busybox.display());
     contents.host_file(&busybox, SHELL)?;
     for name in output(&busybox, &["--list"])?.lines() {
         if !contents.has(&format!("usr/bin/{name}")) {

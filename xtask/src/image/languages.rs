@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use fission_environments::Runtime;
 
 use super::contents::Contents;
-use super::host::{output, program, put_shell};
+use super::host::{CERTIFICATES, output, program, put_shell};
 use super::{environment, python};
 
 /// What an image is for.
@@ -24,7 +24,7 @@ pub(super) type Variables = Vec<(String, String)>;
 pub(super) fn put(contents: &mut Contents, name: &str, runtime: &Runtime, used: Use) -> Result<Variables> {
     let executable = || runtime.argv.first().map(Path::new).context("the environment starts nothing");
     match name {
-        "nodejs" => node(contents, executable()?, used),
+        "nodejs" => return node(contents, executable()?, used),
         "python" | "python-fastapi" => return python::put(contents, executable()?, used),
         "go" => go(contents),
         "php" => php(contents, executable()?, used),
@@ -38,26 +38,27 @@ pub(super) fn put(contents: &mut Contents, name: &str, runtime: &Runtime, used: 
     Ok(Variables::new())
 }
 
-fn node(contents: &mut Contents, node: &Path, used: Use) -> Result<()> {
+fn node(contents: &mut Contents, node: &Path, used: Use) -> Result<Variables> {
     contents.host_file(node, "usr/local/bin/node")?;
     if used == Use::Runtime {
-        return Ok(());
+        return Ok(Variables::new());
     }
     let npm = program("npm", "it comes with Node.js")?.canonicalize()?;
     let folder = npm.ancestors().find(|folder| folder.ends_with("node_modules/npm"));
     let folder = folder.with_context(|| format!("{} is not in a folder of npm's", npm.display()))?;
     ensure!(folder.join("node_modules").is_dir(), "the npm in {} is not whole", folder.display());
-    let unread = |path: &str| ["docs", "man"].iter().any(|name| path == *name);
+    let unread = |path: &str| ["docs", "man"].contains(&path);
     contents.host_folder(folder, "usr/local/lib/node_modules/npm", &|path| !unread(path))?;
     for name in ["npm", "npx"] {
         contents.link(&format!("usr/local/bin/{name}"), &format!("../lib/node_modules/npm/bin/{name}-cli.js"))?;
     }
     // Packages with native parts are compiled against these.
     let headers = node.parent().and_then(Path::parent).map(|prefix| prefix.join("include/node"));
-    match headers.filter(|headers| headers.is_dir()) {
-        Some(headers) => contents.host_folder(&headers, "usr/local/include/node", &|path| !path.starts_with("openssl")),
-        None => Ok(()),
+    if let Some(headers) = headers.filter(|headers| headers.is_dir()) {
+        contents.host_folder(&headers, "usr/local/include/node", &|path| !path.starts_with("openssl"))?;
     }
+    // Node brings certificates of its own, which know no registry within a company.
+    Ok(vec![("NODE_EXTRA_CA_CERTS".to_owned(), format!("/{CERTIFICATES}"))])
 }
 
 /// The compiler stays where it is: what it compiled before knows it by its place.
@@ -66,7 +67,7 @@ fn go(contents: &mut Contents) -> Result<()> {
     let root = output(&go, &["env", "GOROOT"])?;
     let root = root.trim();
     let unread = |path: &str| {
-        ["api", "doc", "misc", "test", "pkg/obj"].iter().any(|name| path == *name)
+        ["api", "doc", "misc", "test", "pkg/obj"].contains(&path)
             || path.ends_with("_test.go")
             || path.ends_with("/testdata")
     };
@@ -85,7 +86,8 @@ fn php(contents: &mut Contents, php: &Path, used: Use) -> Result<()> {
     if used == Use::Builder {
         match program("composer", "") {
             Ok(composer) => {
-                contents.host_file(&composer, "usr/local/bin/composer")?;
+                // It looks for its parts from where it lies.
+                contents.host_file(&composer, &composer.to_string_lossy())?;
                 contents.link("usr/bin/php", "../local/bin/php")?;
                 put_all(contents, "/usr/share/php\n/usr/share/composer\n")?;
             }

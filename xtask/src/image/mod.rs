@@ -22,7 +22,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use fission_environments::{Environments, Options};
 
-use arguments::{Arguments, What};
+use archive::Image;
+use arguments::{Arguments, Wanted, What};
+use compile::Compiler;
 
 /// Makes the images that the words name, or lists those there are. Each archive's path is printed when it is whole.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
@@ -34,25 +36,41 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         }
         return Ok(());
     }
-    let folder = arguments.out.clone().unwrap_or_else(|| root.join("target").join("images"));
+    let folder = arguments.out.unwrap_or_else(|| root.join("target").join("images"));
+    let workshop = Workshop { root, environments, compiler: Compiler::new(root, &arguments.profile) };
     for wanted in &arguments.images {
         let started = Instant::now();
-        let made = match &wanted.what {
-            What::Platform => fission::image(root, &arguments.profile, wanted.reference.clone()),
-            What::Runtime(name) => {
-                environment::runtime(root, &environments, name, &arguments.profile, wanted.reference.clone())
-            }
-            What::Builder(name) => {
-                environment::builder(root, &environments, name, &arguments.profile, wanted.reference.clone())
-            }
-        };
         let path = folder.join(format!("{}.tar", wanted.name));
-        made.and_then(|image| archive::write(&image, &path)).with_context(|| wanted.reference.clone())?;
+        let made = workshop.make(wanted).and_then(|image| archive::write(&image, &path));
+        made.with_context(|| wanted.reference.clone())?;
         let mib = std::fs::metadata(&path)?.len() >> 20;
         note(&format!("{}: {mib} MiB in {:.1} s", wanted.reference, started.elapsed().as_secs_f64()));
         crate::say(&path.display().to_string());
     }
     Ok(())
+}
+
+/// What images are made with.
+struct Workshop<'a> {
+    root: &'a Path,
+    environments: Environments,
+    compiler: Compiler,
+}
+
+impl Workshop<'_> {
+    fn make(&self, wanted: &Wanted) -> Result<Image> {
+        let reference = wanted.reference.clone();
+        match &wanted.what {
+            What::Platform => fission::image(&self.compiler, reference),
+            What::Runtime(name) => environment::runtime(self, name, reference),
+            What::Builder(name) => environment::builder(self, name, reference),
+        }
+    }
+
+    /// The file that says how an environment's image runs.
+    fn dockerfile(&self, environment: &str, name: &str) -> PathBuf {
+        self.root.join("environments").join(environment).join(name)
+    }
 }
 
 /// The environments of the tree, prepared in a cache of their own.

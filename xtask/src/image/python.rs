@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::contents::Contents;
-use super::host::output;
+use super::host::{CERTIFICATES, output};
 use super::languages::{Use, Variables};
 
 /// Parts of the standard library that no function uses.
@@ -42,7 +42,8 @@ pub(super) fn put(contents: &mut Contents, python: &Path, used: Use) -> Result<V
                 !path.ends_with("__pycache__")
             })?;
         }
-        return Ok(Variables::new());
+        // pip brings certificates of its own, which know no registry within a company.
+        return Ok(vec![("PIP_CERT".to_owned(), format!("/{CERTIFICATES}"))]);
     }
     Ok(vec![("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())])
 }

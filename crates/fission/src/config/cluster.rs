@@ -67,7 +67,7 @@ pub(crate) struct ClusterSettings {
     pub(crate) pod_ready_timeout: Duration,
     /// `OBJECT_REAPER_INTERVAL`: seconds between two looks for idle instances. 5.
     pub(crate) reap_interval: Duration,
-    /// `STORAGE_PATH`: folder of the archives, of the storage role. `/fission`.
+    /// `STORAGE_PATH`: folder of the archives, of the storage role. `/archives`.
     pub(crate) storage_path: PathBuf,
     /// `LOGS_PATH`: folder of the log store, of the logs role. `/fission-logs`.
     pub(crate) logs_path: PathBuf,
@@ -90,7 +90,7 @@ pub(crate) struct ClusterSettings {
 impl ClusterSettings {
     /// The settings this process was started with.
     pub(crate) fn read() -> Result<Self> {
-        Self::from(|name| super::variable(name))
+        Self::from(super::variable)
     }
 
     fn from(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
@@ -138,7 +138,7 @@ impl ClusterSettings {
             fetcher_resources: resources(&filled),
             pod_ready_timeout: duration("POD_READY_TIMEOUT", 300)?,
             reap_interval: duration("OBJECT_REAPER_INTERVAL", 5)?,
-            storage_path: or("STORAGE_PATH", "/fission").into(),
+            storage_path: or("STORAGE_PATH", "/archives").into(),
             logs_path: or("LOGS_PATH", "/fission-logs").into(),
             max_archive_bytes: or("STORAGE_MAX_ARCHIVE_SIZE_MIB", "256")
                 .parse::<u64>()
@@ -189,8 +189,6 @@ pub(crate) struct SidecarSettings {
     pub(crate) storage_key: Option<Vec<u8>>,
     /// `POD_NAMESPACE`: the namespace the keys are bound to.
     pub(crate) namespace: String,
-    /// `POD_NAME`.
-    pub(crate) pod: String,
     /// `FISSION_STORAGE_URL`: the storage service. `http://storagesvc.fission`.
     pub(crate) storage_url: String,
 }
@@ -205,7 +203,6 @@ impl SidecarSettings {
             builder_keys: keys("FISSION_BUILDER_KEY", "FISSION_BUILDER_KEY_OLD"),
             storage_key: key("FISSION_STORAGE_KEY"),
             namespace: super::variable("POD_NAMESPACE").unwrap_or_default(),
-            pod: super::variable("POD_NAME").unwrap_or_default(),
             storage_url: super::variable("FISSION_STORAGE_URL").unwrap_or_else(|| "http://storagesvc.fission".into()),
         }
     }

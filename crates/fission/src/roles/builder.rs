@@ -40,6 +40,8 @@ pub(super) async fn run() -> Result<()> {
     tokio::select! {
         () = building => anyhow::bail!("nothing tells of packages any more"),
         // A build that runs is repeated by whoever takes over.
-        () = context.shutdown.cancelled() => Ok(()),
+        () = context.shutdown.cancelled() => {}
     }
+    context.let_go().await;
+    Ok(())
 }

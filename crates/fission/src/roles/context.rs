@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) shutdown: CancellationToken,
     /// What runs beside; ends when this is dropped.
     pub(crate) background: JoinSet<()>,
+    /// Holds the lease of a leader, and gives it back.
+    lease: Option<JoinHandle<()>>,
 }
 
 impl Context {
@@ -45,8 +47,8 @@ impl Context {
         let mut background = JoinSet::new();
         let namespaces = namespaces::follow(&settings, client.clone(), &mut background);
         let health = Health::default();
-        tracing::info!(role, namespaces = ?settings.namespaces(), "starting");
-        Ok(Self { settings, client, namespaces, health, shutdown, background })
+        tracing::info!(role, namespaces = ?settings.namespaces(), "looks for objects here");
+        Ok(Self { settings, client, namespaces, health, shutdown, background, lease: None })
     }
 
     /// Serves `/metrics`, `/healthz` and `/readyz`.
@@ -126,13 +128,22 @@ impl Context {
         }
         tracing::info!(lease, identity, "is the leader");
         let (shutdown, lease) = (self.shutdown.clone(), lease.to_owned());
-        self.background.spawn(async move {
+        self.lease = Some(tokio::spawn(async move {
             if !election.hold(&shutdown).await {
                 tracing::error!(lease, "is no longer the leader; ending at once");
                 std::process::exit(1);
             }
-        });
+        }));
         Ok(())
+    }
+
+    /// Waits until the lease was given back after the end was asked for, so that the next leader need not wait for it to
+    /// run out.
+    pub(crate) async fn let_go(&mut self) {
+        if let Some(lease) = self.lease.take().filter(|_| self.shutdown.is_cancelled()) {
+            // It limits itself, and ends in no other way.
+            let _ = lease.await;
+        }
     }
 }
 

@@ -74,6 +74,7 @@ pub(super) async fn run() -> Result<()> {
     let asked = fission_executor::http::http(pools, Arc::new(scaled));
     serve(verifier.protect(asked).merge(context.health.http()), PORT, context.shutdown.clone()).await?;
     running.await?;
+    context.let_go().await;
     Ok(())
 }
 

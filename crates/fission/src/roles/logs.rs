@@ -48,6 +48,7 @@ pub(super) async fn run() -> Result<()> {
     connections::serve(listener, open, router, context.shutdown.clone(), DRAIN).await;
     context.health.ending();
     store.flush().await;
+    context.let_go().await;
     Ok(())
 }
 

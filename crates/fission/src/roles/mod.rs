@@ -82,6 +82,7 @@ pub(crate) fn run(role: &Role) -> ExitCode {
         .with_env_filter(config::log_filter())
         .with_writer(std::io::stderr)
         .init();
+    tracing::info!(role = role.name, about = role.about, version = crate::status_page::version(), "starting");
     let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     let outcome = outcome.and_then(|runtime| {
         let outcome = runtime.block_on((role.run)());

@@ -2,6 +2,7 @@
 //! writes what they all decided into the status of routes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fission_api::{Function, HTTPTrigger};
@@ -23,6 +24,9 @@ use crate::status_page::version;
 const PUBLIC_PORT: u16 = 8888;
 /// Where functions are served by name.
 const INTERNAL_PORT: u16 = 8889;
+
+/// How long clients are asked to go elsewhere before idle connections are closed: as long as busy ones need to hear it.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// The role.
 pub(super) async fn run() -> Result<()> {
@@ -69,11 +73,13 @@ async fn serve(context: Context, router: Arc<Router>, (public, internal): (TcpLi
     let routing = CancellationToken::new();
     let mut serving = JoinSet::new();
     serving.spawn(router.clone().serve_public(public, routing.clone()));
-    serving.spawn(router.serve_internal(internal, routing.clone()));
+    serving.spawn(router.clone().serve_internal(internal, routing.clone()));
+    let leaving = router;
     context.health.ready();
     context.shutdown.cancelled().await;
     context.health.ending();
-    tokio::time::sleep(context.settings.shutdown_delay).await;
+    leaving.leave();
+    tokio::time::sleep(context.settings.shutdown_delay.max(LEAVING)).await;
     routing.cancel();
     while serving.join_next().await.is_some() {}
     Ok(())

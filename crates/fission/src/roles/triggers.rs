@@ -23,5 +23,6 @@ pub(super) async fn run() -> Result<()> {
     context.background.spawn(unserved::report(client, Home::Cluster, namespaces));
     context.shutdown.cancelled().await;
     context.health.ending();
+    context.let_go().await;
     Ok(())
 }

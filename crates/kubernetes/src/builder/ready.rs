@@ -72,7 +72,7 @@ impl Shared {
                 None => self.why_no_pod(environment, &namespace).await,
             };
             match (why, &seen) {
-                (None, _) => seen = None,
+                (None, _) => {}
                 (Some(why), Some(before)) if kind_of(&before.why) == kind_of(&why) => {
                     let is_placed =
                         pod.as_ref().is_none_or(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()));

@@ -1,5 +1,7 @@
 //! From the bytes of a log to lines with their times, each once. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 /// Bytes of a line that are held while its end is waited for; the rest of a longer one is a line of the same time.
@@ -7,6 +9,8 @@ const MOST: usize = 64 * 1024;
 /// Lines a container may print per second of its own time, and at once, before some are left out.
 const PER_SECOND: f64 = 5_000.0;
 const AT_ONCE: f64 = 20_000.0;
+/// How long lines are left out once there were too many, so that there is not a note for every few of them.
+const MUTED: Duration = Duration::from_secs(1);
 
 /// A line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +84,14 @@ pub(super) struct Place {
     /// Lines read.
     pub(super) read: u64,
     allowance: f64,
+    muted_until: Option<Timestamp>,
     left_out: u64,
 }
 
 impl Place {
     /// After what was kept before.
     pub(super) fn after(newest: Option<(Timestamp, usize)>) -> Self {
-        Self { newest, again: 0, read: 0, allowance: AT_ONCE, left_out: 0 }
+        Self { newest, again: 0, read: 0, allowance: AT_ONCE, muted_until: None, left_out: 0 }
     }
 
     /// From when on the log is asked for.
@@ -128,11 +133,16 @@ impl Place {
     fn allows(&mut self, line: &Printed, before: Option<Timestamp>) -> bool {
         let passed = before.map_or(0.0, |before| line.time.duration_since(before).as_secs_f64());
         self.allowance = (self.allowance + passed * PER_SECOND).min(AT_ONCE);
-        let allowed = self.allowance >= 1.0;
-        if allowed {
-            self.allowance -= 1.0;
+        if self.muted_until.is_some_and(|until| line.time < until) {
+            return false;
         }
-        allowed
+        self.muted_until = None;
+        if self.allowance < 1.0 {
+            self.muted_until = line.time.checked_add(MUTED).ok();
+            return false;
+        }
+        self.allowance -= 1.0;
+        true
     }
 
     fn notice(&mut self, time: Timestamp) -> Option<Printed> {

@@ -1,3 +1,5 @@
+//! What functions that Kubernetes scales are made of.
+
 use serde_json::json;
 
 use super::*;

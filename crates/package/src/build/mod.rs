@@ -14,8 +14,8 @@ use fission_rpc::build::{BuildError, FarBuilder, FarJob, parse_command};
 use fission_rpc::cache::{Cache, ObjectKey};
 use tokio::sync::Semaphore;
 
-use crate::followers;
 use crate::status::{FIRST_TRY, SECOND_TRY};
+use crate::{followers, status};
 pub use here::Here;
 pub(crate) use here::stored_as;
 use log::Log;
@@ -25,6 +25,8 @@ use report::{Report, Unwritten};
 const LOG_INTERVAL: Duration = Duration::from_millis(500);
 /// How long an environment is waited for that is not there: it may have been declared a moment before.
 const ENVIRONMENT_LAG: Duration = Duration::from_secs(2);
+/// Pause before a package whose copy here is behind is looked at again.
+const CACHE_LAG: Duration = Duration::from_millis(500);
 /// Pause before a write the API server did not take is tried again; nothing is lost meanwhile but time.
 const API_PAUSE: Duration = Duration::from_secs(1);
 /// Tries of one write before the build is given up, to be found and repeated by the next look at its package.
@@ -97,8 +99,13 @@ impl From<BuildError> for Stop {
 impl Workshop {
     /// Builds until it is decided. Dropped, it leaves nothing but a status that says the build runs.
     pub(crate) async fn run(&self, order: Order) {
-        let Ok(_turn) = self.turns.acquire().await else { return };
         let report = Report::new(self.client.clone(), &order.key, order.uid.clone(), &order.hash);
+        if report.current().await.is_ok_and(|package| status::is_decided(&package, &order.hash)) {
+            // Ordered from a copy that is behind: the build has just ended. The copy gets time to hear of it.
+            tokio::time::sleep(CACHE_LAG).await;
+            return;
+        }
+        let Ok(_turn) = self.turns.acquire().await else { return };
         let log = Log::default();
         let mut again = order.again;
         if again {

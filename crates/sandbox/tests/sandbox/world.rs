@@ -164,6 +164,7 @@ impl World {
     ) -> Result<Address, BackendError> {
         let load = Load {
             function: Arc::new(function()),
+            package: Arc::default(),
             code: Code { path: path.to_owned(), digest: String::new() },
             configuration,
             filename: if version < 2 { "user" } else { "deployarchive" }.to_owned(),

@@ -125,7 +125,7 @@ fn secret() -> InternalSecret {
 
 async fn world() -> World {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let [api, storage, internal, logs] = [const { () }; 4].map(|()| Log::default());
+    let [api, storage, internal, logs] = <[Log; 4]>::default();
     let config =
         kube::Config::new(listening(Router::new().fallback(cluster).with_state(api.clone())).await.parse().unwrap());
     let upstream = Upstream::cluster(&config).unwrap();
@@ -249,18 +249,26 @@ async fn archives_are_for_those_who_may_use_packages_and_are_signed_as_their_nam
 #[tokio::test]
 async fn who_names_no_namespace_is_taken_for_one_where_it_may() {
     let world = world().await;
-    for (method, token, tenant) in [
-        (Method::GET, ALICE, Some("a")),
-        (Method::DELETE, ALICE, Some("a")),
-        (Method::POST, ALICE, None),
-        (Method::GET, ADMIN, None),
+    for (method, path, token, tenant) in [
+        (Method::GET, "/v1/archive", ALICE, Some("a")),
+        (Method::DELETE, "/v1/archive?id=x", ALICE, Some("a")),
+        (Method::POST, "/v1/archive", ALICE, Some("a")),
+        (Method::GET, "/v1/archive", ADMIN, None),
+        (Method::GET, "/v1/archive?namespace=b", ADMIN, None),
+        (Method::POST, "/v1/archive?namespace=b", ADMIN, Some("b")),
+        (Method::POST, "/v1/archive", ADMIN, None),
+        (Method::GET, "/v1/archive?id=fission-functions%2F_tenant_%2Fb%2F1", ADMIN, Some("b")),
     ] {
-        let (code, answer) = world.ask(method.clone(), "/v1/archive?id=x", token, Vec::new()).await;
+        let (code, answer) = world.ask(method.clone(), path, token, Vec::new()).await;
         assert_eq!(code, 200, "{answer}");
         let seen = world.storage.all().pop().unwrap();
         let signed_as = seen.headers.get(signing::NAMESPACE_HEADER).map(|value| value.to_str().unwrap());
-        assert_eq!(signed_as, tenant, "{method} {token}");
+        assert_eq!(signed_as, tenant, "{method} {path} {token}");
     }
+    let (code, _) = world.get("/v1/archive?id=fission-functions%2F_tenant_%2Fb%2F1", ALICE).await;
+    assert_eq!(code, 403, "the id names another's namespace");
+    let (code, _) = world.get("/v1/archive", "nobody").await;
+    assert_eq!(code, 401);
 }
 
 #[tokio::test]

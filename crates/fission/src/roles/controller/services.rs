@@ -70,37 +70,53 @@ async fn archives(controller: &Controller, token: &str, request: Request<Body>) 
         Method::DELETE => "delete",
         _ => return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "archives know GET, HEAD, POST and DELETE")),
     };
+    let id = parameter(&request, "id").map(|id| id.replace("%2F", "/").replace("%2f", "/"));
     let header = request.headers().get(NAMESPACE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let named = header.or_else(|| parameter(&request, "namespace")).filter(|namespace| !namespace.is_empty());
-    let namespace = match &named {
+    let named = named.or_else(|| id.as_deref().and_then(owner_of).map(str::to_owned));
+    let everywhere = Wish::of_ours(verb, "packages", "");
+    let tenant = match named {
+        // Who may see all of them has all of them listed.
+        Some(_) if verb == "get" && id.is_none() && may(controller, token, &everywhere).await? => None,
         Some(namespace) => {
-            demand(controller, token, &Wish::of_ours(verb, "packages", namespace)).await?;
-            namespace.clone()
+            demand(controller, token, &Wish::of_ours(verb, "packages", &namespace)).await?;
+            Some(namespace)
         }
+        None if may(controller, token, &everywhere).await? => None,
         None => somewhere(controller, token, verb).await?,
     };
-    // An archive of nobody in particular is one every namespace may use that knows its id; whoever names no namespace
-    // may go on to name the archive in a package of any.
-    let shared =
-        named.is_none() && (verb == "create" || may(controller, token, &Wish::of_ours(verb, "packages", "")).await?);
-    let tenant = (!shared).then_some(namespace);
     let key = controller.secret.key(signing::STORAGE, tenant.as_deref());
     let signer = Signer { key, tenant, most: controller.max_archive_body };
     signer.pass(&controller.services.storage, "storage service", request).await
 }
 
-/// A namespace of the platform's where the caller may do something with packages, the default one first.
-async fn somewhere(controller: &Controller, token: &str, verb: &'static str) -> Result<String, Refused> {
+/// The namespace an archive's id says it belongs to; ids of those that belong to nobody in particular say none.
+fn owner_of(id: &str) -> Option<&str> {
+    let mut parts = id.split('/').skip_while(|part| *part != "_tenant_").skip(1);
+    parts.next().filter(|namespace| is_name(namespace))
+}
+
+/// The namespace of the platform's where a caller who names none may do something with packages. An archive that is
+/// stored by somebody with several of them is nobody's in particular: a package of any of them may name it then.
+async fn somewhere(controller: &Controller, token: &str, verb: &'static str) -> Result<Option<String>, Refused> {
     let candidates = controller.candidates();
+    let mut may_in = Vec::new();
     for namespace in &candidates {
         if may(controller, token, &Wish::of_ours(verb, "packages", namespace)).await? {
-            return Ok(namespace.clone());
+            may_in.push(namespace);
         }
     }
-    let first = candidates.first().map_or(DEFAULT, String::as_str);
-    let wish = Wish::of_ours(verb, "packages", first);
-    let why = format!("archives take {wish}, or in another namespace of the platform, named by the header {NAMESPACE}");
-    Err(refused(StatusCode::FORBIDDEN, &why))
+    match may_in.as_slice() {
+        [] => {
+            let first = candidates.first().map_or(DEFAULT, String::as_str);
+            let wish = Wish::of_ours(verb, "packages", first);
+            let why =
+                format!("archives take {wish}, which you may not do; name another namespace by the header {NAMESPACE}");
+            Err(refused(StatusCode::FORBIDDEN, &why))
+        }
+        [_, _, ..] if verb == "create" => Ok(None),
+        [first, ..] => Ok(Some((*first).clone())),
+    }
 }
 
 async fn functions(

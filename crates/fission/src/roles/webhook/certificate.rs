@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(asked(&prepared, RENEW, Some(SETTLE / 2)), Step::Rest);
         assert_eq!(asked(&prepared, RENEW, Some(SETTLE)), Step::Switch);
         assert_eq!(asked(&prepared, LIFE, None), Step::Switch);
-        assert_eq!(asked(&prepared.switched(), RENEW, Some(SETTLE)), Step::Rest);
+        assert_eq!(asked(&prepared.switched(), SETTLE, Some(SETTLE)), Step::Rest);
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl Cluster {
     }
 
     fn keeper(&self) -> Keeper {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = self.client();
         Keeper {
             secrets: Api::namespaced(client.clone(), "fission"),
@@ -98,7 +99,10 @@ impl Cluster {
                 object["metadata"]["resourceVersion"] = version;
                 object.clone()
             }
-            _ => json!({ "kind": "Status", "status": "Failure", "code": code, "reason": "", "message": "" }),
+            _ => {
+                let reason = if code == 404 { "NotFound" } else { "Conflict" };
+                json!({ "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "" })
+            }
         };
         Ok(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
     }

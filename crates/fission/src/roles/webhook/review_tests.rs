@@ -33,36 +33,40 @@ fn create(kind: &str, spec: Value) -> Value {
     })
 }
 
+/// A good object of a kind, from the examples of the API.
+fn example(kind: &str) -> Option<Value> {
+    let all: Vec<Value> = serde_json::from_str(include_str!("../../../../api/src/examples.json")).unwrap();
+    all.into_iter().find(|object| object["kind"] == kind)
+}
+
+/// For each kind a field and what it may not be.
+const BAD: &[(&str, &str, &str)] = &[
+    ("Function", "functionTimeout", "-1"),
+    ("Environment", "version", "9"),
+    ("Package", "environment", r#"{ "name": "No!", "namespace": "default" }"#),
+    ("HTTPTrigger", "methods", r#"["FETCH"]"#),
+    ("TimeTrigger", "functionref", r#"{ "type": "name", "name": "No!" }"#),
+    ("KubernetesWatchTrigger", "namespace", r#""elsewhere""#),
+    ("MessageQueueTrigger", "maxRetries", "-1"),
+    ("CanaryConfig", "weightincrement", r#""much""#),
+    ("FunctionVersion", "functionName", "7"),
+    ("FunctionAlias", "weight", "101"),
+    ("Workflow", "startAt", r#""nowhere""#),
+    ("WorkflowRun", "workflow", "7"),
+    ("FissionTenant", "namespace", "7"),
+];
+
 #[tokio::test]
 async fn a_bad_object_of_each_kind_is_refused_with_the_path_of_its_mistake() {
-    let function = json!({ "type": "name", "name": "hello" });
-    let bad = [
-        ("Function", json!({ "environment": { "name": "node" }, "functionTimeout": -1 }), "functionTimeout"),
-        ("Environment", json!({ "version": 9, "runtime": { "image": "x" } }), "version"),
-        ("Package", json!({ "environment": { "name": "No", "namespace": "default" } }), "environment"),
-        ("HTTPTrigger", json!({ "functionref": function, "methods": ["FETCH"], "relativeurl": "/x" }), "methods"),
-        ("TimeTrigger", json!({ "functionref": function, "cron": "now and then" }), "cron"),
-        (
-            "KubernetesWatchTrigger",
-            json!({ "functionref": { "type": "name", "name": "No" }, "namespace": "default", "type": "POD" }),
-            "functionref",
-        ),
-        ("MessageQueueTrigger", json!({ "functionref": function, "messageQueueType": "kafka", "topic": "" }), "topic"),
-        (
-            "CanaryConfig",
-            json!({ "trigger": "t", "newfunction": "a", "oldfunction": "b", "weightincrement": -1, "duration": "1m", "failurethreshold": 10 }),
-            "weight",
-        ),
-        ("FunctionVersion", json!({ "functionName": "No" }), "function"),
-        ("FunctionAlias", json!({ "functionName": "No", "version": "v1" }), "function"),
-        ("Workflow", json!({ "states": {} }), "st"),
-        ("WorkflowRun", json!({ "workflowRef": {} }), "workflow"),
-        ("FissionTenant", json!({ "namespace": 7 }), "namespace"),
-    ];
-    for info in kinds::KINDS {
-        let (kind, spec, field) =
-            bad.iter().find(|(kind, ..)| *kind == info.kind).unwrap_or_else(|| panic!("no bad {}", info.kind));
-        let response = reviewed(create(kind, spec.clone())).await;
+    let known: Vec<&str> = kinds::KINDS.iter().map(|info| info.kind).collect();
+    assert_eq!(BAD.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), known);
+    for (kind, field, value) in BAD {
+        let mut spec = example(kind).map_or(json!({}), |object| object["spec"].clone());
+        if example(kind).is_some() {
+            assert_eq!(reviewed(create(kind, spec.clone())).await["allowed"], true, "{kind}");
+        }
+        spec[field] = serde_json::from_str(value).unwrap();
+        let response = reviewed(create(kind, spec)).await;
         let (status, causes) = (&response["status"], response["status"]["details"]["causes"].as_array());
         assert_eq!(response["allowed"], false, "{kind}");
         assert_eq!((status["code"].as_u64(), status["reason"].as_str()), (Some(422), Some("Invalid")), "{kind}");
