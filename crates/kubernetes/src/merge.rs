@@ -54,36 +54,51 @@ const ADDED: &[&str] = &["tolerations", "envFrom"];
 
 /// Merges `patch` onto `base`.
 pub(crate) fn merge(base: &mut Value, patch: &Value) {
-    match (base, patch) {
-        (_, Value::Null) => {}
-        (Value::Object(base), Value::Object(patch)) => {
-            for (key, value) in patch.iter().filter(|(_, value)| !value.is_null()) {
-                merge_field(base, key, value);
+    match patch {
+        Value::Null => {}
+        Value::Object(fields) => {
+            if !base.is_object() {
+                *base = Value::Object(Map::new());
+            }
+            let Value::Object(base) = base else { return };
+            for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+                merge_field(base.entry(key.clone()).or_insert(Value::Null), key, value);
             }
         }
-        (base, patch) => *base = patch.clone(),
+        other => *base = other.clone(),
     }
 }
 
-fn merge_field(base: &mut Map<String, Value>, key: &str, value: &Value) {
-    let Some(known) = base.get_mut(key) else {
-        base.insert(key.to_owned(), value.clone());
-        return;
-    };
+fn merge_field(known: &mut Value, key: &str, value: &Value) {
     let by = LIST_KEYS.iter().find(|(list, _)| *list == key).map(|(_, by)| *by);
-    match (known, value, by) {
-        (Value::Array(known), Value::Array(more), Some(by)) => merge_list(known, more, by),
-        (Value::Array(known), Value::Array(more), None) if ADDED.contains(&key) => known.extend(more.iter().cloned()),
-        (known, value, _) => merge(known, value),
+    match (value, by) {
+        (Value::Array(more), Some(by)) => {
+            if !known.is_array() {
+                *known = Value::Array(Vec::new());
+            }
+            if let Value::Array(known) = known {
+                merge_list(known, more, by);
+            }
+        }
+        (Value::Array(more), None) if ADDED.contains(&key) && known.is_array() => {
+            if let Value::Array(known) = known {
+                known.extend(more.iter().cloned());
+            }
+        }
+        _ => merge(known, value),
     }
 }
 
 fn merge_list(known: &mut Vec<Value>, more: &[Value], by: &str) {
-    for entry in more {
-        let same = known.iter_mut().find(|one| one.get(by).is_some() && one.get(by) == entry.get(by));
-        match same {
-            Some(one) => merge(one, entry),
-            None => known.push(entry.clone()),
+    for entry in more.iter().filter(|entry| !entry.is_null()) {
+        if let Some(one) = known.iter_mut().find(|one| one.get(by).is_some() && one.get(by) == entry.get(by)) {
+            merge(one, entry);
+            continue;
+        }
+        let mut fresh = Value::Null;
+        merge(&mut fresh, entry);
+        if !known.contains(&fresh) {
+            known.push(fresh);
         }
     }
 }
