@@ -142,26 +142,33 @@ impl Group {
         Joined::Waiting(self.endpoints.enqueue())
     }
 
-    /// Decides how many instances to start now, and counts them as pending.
-    pub(crate) fn start(self: &Arc<Self>, pending_per_function: usize) -> Vec<Pending> {
+    /// Decides how many instances to start now, and counts them as pending. `name_of`: the name routers know an instance by.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        pending_per_function: usize,
+        name_of: &dyn Fn(&InstanceId) -> Arc<str>,
+    ) -> Vec<Pending> {
         let mut state = self.state();
-        let mut start = self.missing(&state, pending_per_function);
+        let mut start = self.missing(&state, pending_per_function, name_of);
         if start > 0 {
             // Only now: those who went away are looked for only when it would change something.
             self.endpoints.prune_waiting();
-            start = self.missing(&state, pending_per_function);
+            start = self.missing(&state, pending_per_function, name_of);
         }
         state.pending += start;
         (0..start).map(|_| Pending(self.clone())).collect()
     }
 
-    fn missing(&self, state: &State, pending_per_function: usize) -> usize {
+    fn missing(&self, state: &State, pending_per_function: usize, name_of: &dyn Fn(&InstanceId) -> Arc<str>) -> usize {
         let demand = self.endpoints.demand();
+        let endpoints = self.endpoints.endpoints();
+        // What is in flight at an instance that takes no more ends there, and needs no other.
+        let is_open = |name: &str| endpoints.iter().any(|one| !one.is_closed() && *name_of(&one.id) == *name);
         let floor_due = !state.retired && state.floor_after.is_none_or(|after| Instant::now() >= after);
         let load = Load {
             waiting: demand.waiting + self.reports.waiting(),
             // What is in flight in a retired group ends where it is.
-            in_flight: if state.retired { 0 } else { demand.in_flight + self.reports.in_flight() },
+            in_flight: if state.retired { 0 } else { demand.in_flight + self.reports.in_flight(is_open) },
             open: demand.endpoints,
             pending: state.pending,
             living: state.instances.len(),

@@ -36,11 +36,13 @@ pub fn http(pools: Arc<PoolManager>, scaled: Arc<dyn Scaled>) -> Router {
         .with_state(Both { pools, scaled })
 }
 
-async fn demand(State(both): State<Both>, Json(report): Json<DemandReport>) -> Json<DemandAnswer> {
-    Json(match report.function.spec.executor_type() {
-        ExecutorType::Newdeploy | ExecutorType::Container => both.scaled.demand(report).await,
+async fn demand(State(both): State<Both>, Json(report): Json<DemandReport>) -> Result<Json<DemandAnswer>, StatusCode> {
+    let answer = match report.function.spec.executor_type() {
+        ExecutorType::Newdeploy | ExecutorType::Container => Some(both.scaled.demand(report).await),
         _ => both.pools.demand(report).await,
-    })
+    };
+    // Routers ask again until the next executor answers.
+    answer.map(Json).ok_or(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 async fn activity(State(both): State<Both>, Json(activity): Json<Activity>) -> StatusCode {

@@ -78,12 +78,11 @@ impl Instance {
         function: Option<Arc<Function>>,
         slot: OwnedSemaphorePermit,
     ) -> Arc<Self> {
-        let executor_type = if function.is_some() { "newdeploy" } else { "poolmgr" };
         let named_after = match &function {
             Some(function) => function.metadata.name.as_deref(),
             None => environment.metadata.name.as_deref(),
         };
-        let id = new_id(executor_type, named_after.unwrap_or_default());
+        let id = new_id(executor_type(function.as_ref()), named_after.unwrap_or_default());
         Self::with_id(id, environment, runtime, function, slot)
     }
 
@@ -95,12 +94,11 @@ impl Instance {
         function: Option<Arc<Function>>,
         slot: OwnedSemaphorePermit,
     ) -> Arc<Self> {
-        let executor_type = if function.is_some() { "newdeploy" } else { "poolmgr" };
         Arc::new(Self {
             id,
             environment,
             runtime,
-            executor_type,
+            executor_type: executor_type(function.as_ref()),
             born: Instant::now(),
             closing: CancellationToken::new(),
             created: Timestamp::now(),
@@ -209,6 +207,11 @@ impl Instance {
             isolation: state.made.as_ref().map(|made| made.isolation.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// The strategy that makes it: one made for a function from the start is not a pool's.
+fn executor_type(function: Option<&Arc<Function>>) -> &'static str {
+    if function.is_some() { "newdeploy" } else { "poolmgr" }
 }
 
 fn forward(state: &mut State, to: Phase) -> bool {

@@ -148,7 +148,8 @@ impl Policy {
 
     /// Starts what a group needs now.
     pub(crate) fn scale(self: &Arc<Self>, group: &Arc<Group>) {
-        for pending in group.start(self.options.pending_per_function) {
+        let name_of = |id: &_| self.backend.name_of(id);
+        for pending in group.start(self.options.pending_per_function, &name_of) {
             let (policy, group) = (self.clone(), group.clone());
             self.tasks.spawn(async move { specialize::bring(&policy, &group, pending).await });
         }

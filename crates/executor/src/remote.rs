@@ -1,6 +1,6 @@
 //! Routers in other processes: they admit by themselves and say what they lack.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ use crate::{PoolManager, admit, refusals};
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 impl PoolManager {
-    /// Makes what a router lacks, and answers as soon as there is an endpoint it does not know.
-    pub async fn demand(&self, report: DemandReport) -> DemandAnswer {
+    /// Makes what a router lacks, and answers as soon as there is an endpoint it does not know. `None` when this process is
+    /// ending: nobody is refused for that, the next executor is to be asked.
+    pub async fn demand(&self, report: DemandReport) -> Option<DemandAnswer> {
         let policy = &self.policy;
         let until = Instant::now() + ANSWER_WITHIN;
         let known: HashSet<&str> = report.endpoints.iter().map(|used| used.name.as_str()).collect();
@@ -29,10 +30,11 @@ impl PoolManager {
         loop {
             let group = match group_of(policy, &asked) {
                 Ok(group) => group,
-                Err(refusal) => return refused(refusal),
+                Err(_) if policy.stopping.is_cancelled() => return None,
+                Err(refusal) => return Some(refused(refusal)),
             };
             if let Some(refusal) = group.refused_lately(policy.options.refusal_memory) {
-                return refused(refusal);
+                return Some(refused(refusal));
             }
             let (mut news, (before, _)) = (group.news(), group.refusals());
             take(policy, &group, &report.router, report.waiting, &report.endpoints);
@@ -40,17 +42,17 @@ impl PoolManager {
             while !group.is_retired() {
                 let answer = answer(policy, &group);
                 if answer.endpoints.iter().any(|endpoint| !known.contains(endpoint.name.as_str())) {
-                    return answer;
+                    return Some(answer);
                 }
                 if let (count, Some(refusal)) = group.refusals()
                     && count > before
                 {
-                    return refused(refusal);
+                    return Some(refused(refusal));
                 }
                 tokio::select! {
                     _ = news.changed() => {}
-                    () = tokio::time::sleep_until(until) => return answer,
-                    () = policy.stopping.cancelled() => return refused(refusals::shutting_down()),
+                    () = tokio::time::sleep_until(until) => return Some(answer),
+                    () = policy.stopping.cancelled() => return None,
                 }
             }
         }
@@ -58,11 +60,13 @@ impl PoolManager {
 
     /// Takes note of what a router has in flight, for all its functions.
     pub fn activity(&self, activity: &Activity) {
-        let groups = self.policy.all_groups();
+        let mut groups: HashMap<String, Vec<Arc<Group>>> = HashMap::new();
+        for group in self.policy.all_groups() {
+            groups.entry(group.endpoints.key().uid.clone()).or_default().push(group);
+        }
         for function in &activity.functions {
-            let its = |group: &&Arc<Group>| group.endpoints.key().uid == function.uid;
             // Its endpoints may be those of another generation than it thinks.
-            for group in groups.iter().filter(its) {
+            for group in groups.get(&function.uid).into_iter().flatten() {
                 let waiting =
                     if group.endpoints.key().generation == function.generation { function.waiting } else { 0 };
                 take(&self.policy, group, &activity.router, waiting, &function.endpoints);

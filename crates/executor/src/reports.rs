@@ -60,14 +60,17 @@ impl Reports {
         counts.map(|count| usize::try_from(count).unwrap_or(usize::MAX)).sum()
     }
 
-    /// Requests in flight at all endpoints.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.sum(|report| report.endpoints.values().map(|(in_flight, _)| in_flight).sum())
+    /// Requests in flight at those endpoints `counts` picks by name.
+    pub(crate) fn in_flight(&self, counts: impl Fn(&str) -> bool) -> usize {
+        self.sum(|report| {
+            let counted = report.endpoints.iter().filter(|(name, _)| counts(name));
+            counted.map(|(_, (in_flight, _))| in_flight).sum()
+        })
     }
 
     /// Requests in flight at one endpoint.
     pub(crate) fn in_flight_at(&self, name: &str) -> usize {
-        self.sum(|report| report.endpoints.get(name).map(|(in_flight, _)| *in_flight).unwrap_or_default())
+        self.in_flight(|one| one == name)
     }
 }
 
@@ -84,9 +87,9 @@ mod tests {
         let reports = Reports::default();
         reports.put("a", 2, &[used("x", 1, 0)]);
         reports.put("b", 1, &[used("x", 1, 0), used("y", 3, 0)]);
-        assert_eq!((reports.waiting(), reports.in_flight(), reports.in_flight_at("x")), (3, 5, 2));
+        assert_eq!((reports.waiting(), reports.in_flight(|_| true), reports.in_flight_at("x")), (3, 5, 2));
         reports.put("b", 0, &[]);
-        assert_eq!((reports.waiting(), reports.in_flight(), reports.in_flight_at("x")), (2, 1, 1));
+        assert_eq!((reports.waiting(), reports.in_flight(|_| true), reports.in_flight_at("x")), (2, 1, 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -94,9 +97,9 @@ mod tests {
         let reports = Reports::default();
         reports.put("a", 2, &[used("x", 1, 0)]);
         tokio::time::advance(WAITING_HOLDS).await;
-        assert_eq!((reports.waiting(), reports.in_flight()), (0, 1));
+        assert_eq!((reports.waiting(), reports.in_flight(|_| true)), (0, 1));
         tokio::time::advance(IN_FLIGHT_HOLDS).await;
-        assert_eq!(reports.in_flight(), 0);
+        assert_eq!(reports.in_flight(|_| true), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fission_api::Environment;
-use fission_executor::backend::{Backend, BackendError, Created, InstanceExit, InstanceSpec, Load};
+use fission_executor::backend::{Adopted, Backend, BackendError, Created, InstanceExit, InstanceSpec, Load};
 use fission_rpc::cache::ObjectKey;
 use fission_rpc::endpoint::{Address, InstanceId};
 use tempfile::TempDir;
@@ -28,6 +28,8 @@ pub enum Call {
     Create(InstanceId),
     /// Load a function, by name and generation, from a file of this name.
     Specialize(InstanceId, String, i64, String),
+    /// Hide an instance from routers.
+    Withdraw(InstanceId),
     /// End an instance.
     Destroy(InstanceId),
 }
@@ -47,6 +49,9 @@ pub struct ScriptedBackend {
     exits_receiver: Mutex<Option<mpsc::UnboundedReceiver<InstanceExit>>>,
     /// Where the sockets are, when instances serve.
     sockets: Option<TempDir>,
+    /// Whether instances outlive the process, and what an earlier one left.
+    outlives: bool,
+    left: Mutex<Vec<Adopted>>,
 }
 
 #[derive(Default)]
@@ -67,7 +72,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl ScriptedBackend {
     /// Instances with nothing behind their address.
     pub fn new() -> Arc<Self> {
-        Self::with_sockets(None)
+        Self::made(None, false)
+    }
+
+    /// Instances that outlive the process and have network addresses, as pods do.
+    pub fn outliving() -> Arc<Self> {
+        Self::made(None, true)
+    }
+
+    /// An earlier process left this instance, which lives.
+    pub fn leave(&self, instance: Adopted) {
+        lock(&self.living).insert(instance.id.clone(), None);
+        lock(&self.left).push(instance);
     }
 
     /// Instances that serve HTTP on unix sockets.
@@ -75,10 +91,10 @@ impl ScriptedBackend {
     /// # Errors
     /// When no folder for the sockets can be made.
     pub fn serving() -> std::io::Result<Arc<Self>> {
-        Ok(Self::with_sockets(Some(TempDir::with_prefix("fsn")?)))
+        Ok(Self::made(Some(TempDir::with_prefix("fsn")?), false))
     }
 
-    fn with_sockets(sockets: Option<TempDir>) -> Arc<Self> {
+    fn made(sockets: Option<TempDir>, outlives: bool) -> Arc<Self> {
         let (exits, receiver) = mpsc::unbounded_channel();
         Arc::new(Self {
             script: Mutex::default(),
@@ -88,6 +104,8 @@ impl ScriptedBackend {
             exits,
             exits_receiver: Mutex::new(Some(receiver)),
             sockets,
+            outlives,
+            left: Mutex::default(),
         })
     }
 
@@ -161,6 +179,9 @@ impl ScriptedBackend {
     }
 
     fn address(&self, id: &InstanceId) -> Address {
+        if self.outlives {
+            return Address::Tcp(([127, 0, 0, 1], 8888).into());
+        }
         let folder = self.sockets.as_ref().map_or_else(|| PathBuf::from("/nowhere"), |folder| folder.path().to_owned());
         // Socket paths are short; the end of an id is its random part.
         let name = id.0.rsplit('-').next().unwrap_or_default().to_owned();
@@ -237,5 +258,17 @@ impl Backend for ScriptedBackend {
     fn exits(&self) -> mpsc::UnboundedReceiver<InstanceExit> {
         // Asked a second time, there is nothing more to hear: a closed channel.
         lock(&self.exits_receiver).take().unwrap_or_else(|| mpsc::unbounded_channel().1)
+    }
+
+    fn outlives(&self) -> bool {
+        self.outlives
+    }
+
+    async fn adopt(&self) -> Vec<Adopted> {
+        lock(&self.left).clone()
+    }
+
+    async fn withdraw(&self, id: &InstanceId) {
+        self.note(Call::Withdraw(id.clone()));
     }
 }

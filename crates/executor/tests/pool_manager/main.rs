@@ -8,6 +8,7 @@ mod failure;
 mod limits;
 mod newdeploy;
 mod reaping;
+mod remote;
 mod shutdown;
 mod storm;
 mod updates;
