@@ -195,16 +195,24 @@ pub(crate) struct SidecarSettings {
 
 impl SidecarSettings {
     /// The settings this process was started with.
-    pub(crate) fn read() -> Self {
-        let key = |name: &str| super::variable(name).filter(|value| !value.is_empty()).map(|value| unhex(&value));
-        let keys = |one: &str, old: &str| key(one).into_iter().chain(key(old)).collect();
-        Self {
-            fetcher_keys: keys("FISSION_FETCHER_KEY", "FISSION_FETCHER_KEY_OLD"),
-            builder_keys: keys("FISSION_BUILDER_KEY", "FISSION_BUILDER_KEY_OLD"),
-            storage_key: key("FISSION_STORAGE_KEY"),
-            namespace: super::variable("POD_NAMESPACE").unwrap_or_default(),
-            storage_url: super::variable("FISSION_STORAGE_URL").unwrap_or_else(|| "http://storagesvc.fission".into()),
-        }
+    pub(crate) fn read() -> Result<Self> {
+        Self::from(super::variable)
+    }
+
+    fn from(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let key = |name: &str| match get(name) {
+            // As an empty master secret: everyone could ask for anything.
+            Some(value) if value.trim().is_empty() => bail!("{name} is set and empty"),
+            value => Ok(value.map(|value| unhex(&value))),
+        };
+        let keys = |one: &str, old: &str| anyhow::Ok(key(one)?.into_iter().chain(key(old)?).collect());
+        Ok(Self {
+            fetcher_keys: keys("FISSION_FETCHER_KEY", "FISSION_FETCHER_KEY_OLD")?,
+            builder_keys: keys("FISSION_BUILDER_KEY", "FISSION_BUILDER_KEY_OLD")?,
+            storage_key: key("FISSION_STORAGE_KEY")?,
+            namespace: get("POD_NAMESPACE").unwrap_or_default(),
+            storage_url: get("FISSION_STORAGE_URL").unwrap_or_else(|| "http://storagesvc.fission".into()),
+        })
     }
 }
 
@@ -274,6 +282,17 @@ mod tests {
     fn a_secret_that_is_set_and_empty_is_refused() {
         let refused = settings(&[("FISSION_INTERNAL_AUTH_SECRET", " ")]).unwrap_err();
         assert!(refused.to_string().contains("FISSION_INTERNAL_AUTH_SECRET"), "{refused}");
+    }
+
+    #[test]
+    fn a_key_that_is_set_and_empty_is_refused_and_none_is_none() {
+        let read = |value: Option<&str>| {
+            let value = value.map(str::to_owned);
+            SidecarSettings::from(|name| value.clone().filter(|_| name == "FISSION_FETCHER_KEY"))
+        };
+        assert!(read(Some("")).unwrap_err().to_string().contains("FISSION_FETCHER_KEY"));
+        assert_eq!(read(Some("0aff")).unwrap().fetcher_keys, [vec![0x0a, 0xff]]);
+        assert!(read(None).unwrap().fetcher_keys.is_empty());
     }
 
     #[test]

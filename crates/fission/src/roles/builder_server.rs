@@ -24,7 +24,7 @@ const SHARED_DIR: &str = "/packages";
 pub(super) async fn run() -> Result<()> {
     // Builds run as the same user; they must not read our key from our memory or our variables.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).context("this process cannot be closed to builds")?;
-    let (settings, shutdown) = (SidecarSettings::read(), until_told_to_end()?);
+    let (settings, shutdown) = (SidecarSettings::read()?, until_told_to_end()?);
     let shared_dir = shared_dir(std::env::args());
     let options = Options {
         shared_dir: shared_dir.clone(),

@@ -29,7 +29,7 @@ const SPECIALIZE: &str = "--specialize";
 
 /// The role.
 pub(super) async fn run() -> Result<()> {
-    let (settings, shutdown) = (SidecarSettings::read(), until_told_to_end()?);
+    let (settings, shutdown) = (SidecarSettings::read()?, until_told_to_end()?);
     let arguments: Vec<String> = std::env::args().skip(2).collect();
     let at_start = match arguments.as_slice() {
         [] => None,
@@ -39,7 +39,7 @@ pub(super) async fn run() -> Result<()> {
         other => anyhow::bail!("{other:?}: the fetcher takes {SPECIALIZE} REQUEST or nothing"),
     };
     let client = kube::Client::try_default().await.context("the cluster's API cannot be talked to")?;
-    // Beside the code, so that unpacked code is moved and not copied.
+    // A folder no other container of the pod sees: what is cached there is trusted.
     let cache = tempfile::Builder::new().prefix("fission-").tempdir().context("/tmp cannot be written to")?;
     let key = settings.storage_key.as_deref().map(Key::from_bytes);
     let storage = RemoteStorage::new(&settings.storage_url, key, Some(settings.namespace.clone()))
@@ -54,6 +54,7 @@ pub(super) async fn run() -> Result<()> {
         false => Router::new(),
     };
     let fetcher = Fetcher::new(client, Arc::new(code), Places::default(), at_start.is_none());
+    let fetcher = fetcher.context("no HTTP client can be made")?;
 
     let mut router = fetcher.http().merge(beside_builder);
     if !settings.fetcher_keys.is_empty() {

@@ -53,7 +53,7 @@ async fn world(status: u16, text: &'static str) -> World {
         Err::<http::Response<Body>, _>(std::io::Error::other("no API server is needed"))
     });
     let code = Arc::new(Files(dir.path().join("code")));
-    World { fetcher: Fetcher::new(Client::new(nobody, "default"), code, places, false), dir, told }
+    World { fetcher: Fetcher::new(Client::new(nobody, "default"), code, places, false).unwrap(), dir, told }
 }
 
 fn request(filename: &str) -> Value {

@@ -27,6 +27,7 @@ struct Body<'a> {
 
 /// Has the environment load the function; what it refuses is relayed with its status.
 pub(super) async fn load(
+    client: &reqwest::Client,
     environment: &str,
     load: &LoadRequest,
     variables: &BTreeMap<String, String>,
@@ -36,8 +37,6 @@ pub(super) async fn load(
     let url = format!("http://{environment}/{}", if first { "specialize" } else { "v2/specialize" });
     let body = serde_json::to_vec(&Body { load, env: variables })
         .map_err(|error| Failure::fetcher(500, format!("the request to the environment could not be made: {error}")))?;
-    let client = fission_rpc::signed::client().build();
-    let client = client.map_err(|error| Failure::fetcher(500, error.to_string()))?;
     let (started, mut pause) = (Instant::now(), PAUSE);
     loop {
         let request = client.post(&url);

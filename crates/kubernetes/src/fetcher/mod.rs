@@ -82,6 +82,8 @@ pub struct Fetcher {
 
 struct Inner {
     client: Client,
+    /// Made before anyone waits for it.
+    http: reqwest::Client,
     code: Arc<dyn CodeSource>,
     places: Places,
     ready: watch::Sender<bool>,
@@ -90,8 +92,9 @@ struct Inner {
 impl Fetcher {
     /// A sidecar that reads objects through `client` and code from `code`. `waits`: it is ready at once, and told what to
     /// load; else it is ready when [`Self::specialize`] has succeeded.
-    pub fn new(client: Client, code: Arc<dyn CodeSource>, places: Places, waits: bool) -> Self {
-        Self { inner: Arc::new(Inner { client, code, places, ready: watch::Sender::new(waits) }) }
+    pub fn new(client: Client, code: Arc<dyn CodeSource>, places: Places, waits: bool) -> Result<Self, reqwest::Error> {
+        let (http, ready) = (fission_rpc::signed::client().build()?, watch::Sender::new(waits));
+        Ok(Self { inner: Arc::new(Inner { client, http, code, places, ready }) })
     }
 
     /// Everything it serves, unsigned: put a [`fission_rpc::signed::Verifier`] before it.
@@ -122,7 +125,7 @@ impl Fetcher {
             }
         };
         let ((), variables) = tokio::try_join!(fetching, configuring)?;
-        load::load(&inner.places.environment, &request.load, &variables).await?;
+        load::load(&inner.http, &inner.places.environment, &request.load, &variables).await?;
         inner.ready.send_replace(true);
         Ok(())
     }
