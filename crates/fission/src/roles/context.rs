@@ -1,6 +1,6 @@
 //! What every role that talks to the cluster is given, and how it ends.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fission_kubernetes::leader::Election;
@@ -33,8 +33,8 @@ pub(crate) struct Context {
     pub(crate) shutdown: CancellationToken,
     /// What runs beside; ends when this is dropped.
     pub(crate) background: JoinSet<()>,
-    /// Holds the lease of a leader, and gives it back.
-    lease: Option<JoinHandle<()>>,
+    /// Holds the lease of a leader; cancelled, it gives it back.
+    lease: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl Context {
@@ -116,34 +116,49 @@ impl Context {
         })
     }
 
+    /// Waits until told to end, and then for as long as others need to hear that this process takes no more.
+    pub(crate) async fn left(&self, linger: Duration) {
+        self.shutdown.cancelled().await;
+        self.health.ending();
+        tokio::time::sleep(linger).await;
+    }
+
     /// Waits to be the only one of its kind. From then on the process ends when it no longer is.
     pub(crate) async fn lead(&mut self, lease: &str) -> Result<()> {
-        let settings = &self.settings;
-        // A pod's name comes back when a StatefulSet or a person makes it again; the process must not.
-        let identity = format!("{}_{:08x}", settings.identity, rand::random::<u32>());
-        let election = Arc::new(Election::new(self.client.clone(), &settings.install_namespace, lease, &identity));
+        let election = self.election(lease);
         tokio::select! {
             () = election.win() => {}
             () = self.shutdown.cancelled() => anyhow::bail!("told to end before it was the leader"),
         }
-        tracing::info!(lease, identity, "is the leader");
-        let (shutdown, lease) = (self.shutdown.clone(), lease.to_owned());
-        self.lease = Some(tokio::spawn(async move {
-            if !election.hold(&shutdown).await {
+        tracing::info!(lease, "is the leader");
+        let (done, lease) = (CancellationToken::new(), lease.to_owned());
+        let until = done.clone();
+        let holding = tokio::spawn(async move {
+            if !election.hold(&until).await {
                 tracing::error!(lease, "is no longer the leader; ending at once");
                 std::process::exit(1);
             }
-        }));
+        });
+        self.lease = Some((done, holding));
         Ok(())
     }
 
-    /// Waits until the lease was given back after the end was asked for, so that the next leader need not wait for it to
-    /// run out.
+    /// Gives the lease back, so that the next leader need not wait for it to run out. Until then there is no next leader:
+    /// to be called when the work is done.
     pub(crate) async fn let_go(&mut self) {
-        if let Some(lease) = self.lease.take().filter(|_| self.shutdown.is_cancelled()) {
+        if let Some((done, holding)) = self.lease.take() {
+            done.cancel();
             // It limits itself, and ends in no other way.
-            let _ = lease.await;
+            let _ = holding.await;
         }
+    }
+
+    /// A lease of the platform's namespace, to be held by this process.
+    pub(crate) fn election(&self, lease: &str) -> Election {
+        let settings = &self.settings;
+        // A pod's name comes back when a StatefulSet or a person makes it again; the process must not.
+        let identity = format!("{}_{:08x}", settings.identity, rand::random::<u32>());
+        Election::new(self.client.clone(), &settings.install_namespace, lease, &identity)
     }
 }
 

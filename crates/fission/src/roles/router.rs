@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fission_api::{Function, HTTPTrigger};
-use fission_kubernetes::leader::Election;
 use fission_kubernetes::slices::SliceIndex;
 use fission_router::{BuildInfo, RemoteExecutor, Router, Sources};
 use fission_rpc::cache::Cache;
@@ -74,11 +73,10 @@ async fn serve(context: Context, router: Arc<Router>, (public, internal): (TcpLi
     let mut serving = JoinSet::new();
     serving.spawn(router.clone().serve_public(public, routing.clone()));
     serving.spawn(router.clone().serve_internal(internal, routing.clone()));
-    let leaving = router;
     context.health.ready();
     context.shutdown.cancelled().await;
     context.health.ending();
-    leaving.leave();
+    router.leave();
     tokio::time::sleep(context.settings.shutdown_delay.max(LEAVING)).await;
     routing.cancel();
     while serving.join_next().await.is_some() {}
@@ -87,10 +85,7 @@ async fn serve(context: Context, router: Arc<Router>, (public, internal): (TcpLi
 
 /// One router writes the status of routes; when it is gone another one does.
 fn report_conditions(context: &Context, router: Arc<Router>) -> impl Future<Output = ()> + Send + use<> {
-    let settings = &context.settings;
-    let identity = format!("{}_{:08x}", settings.identity, rand::random::<u32>());
-    let election =
-        Election::new(context.client.clone(), &settings.install_namespace, "fission-router-status", &identity);
+    let election = context.election("fission-router-status");
     let (client, shutdown) = (context.client.clone(), context.shutdown.clone());
     async move {
         while !shutdown.is_cancelled() {

@@ -63,9 +63,7 @@ pub(super) async fn run() -> Result<()> {
     let serving = connections::serve(listener, open, router, end.clone(), drain);
     context.health.ready();
     let ending = async {
-        context.shutdown.cancelled().await;
-        context.health.ending();
-        tokio::time::sleep(LINGER).await;
+        context.left(LINGER).await;
         end.cancel();
     };
     tokio::join!(serving, ending);

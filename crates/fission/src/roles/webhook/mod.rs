@@ -47,9 +47,7 @@ pub(super) async fn run() -> Result<()> {
     let serving = listener::serve(listener, served, review::http(), end.clone());
     context.health.ready();
     let ending = async {
-        context.shutdown.cancelled().await;
-        context.health.ending();
-        tokio::time::sleep(LINGER).await;
+        context.left(LINGER).await;
         end.cancel();
     };
     tokio::join!(serving, ending);
