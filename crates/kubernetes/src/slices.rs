@@ -98,8 +98,10 @@ impl SliceIndex {
         for slice in self.slices.list() {
             self.of_function.entry(owner(&slice)).or_default().insert(ObjectKey::of(slice.as_ref()));
         }
-        for function in self.functions.list() {
-            self.function(&function);
+        let functions = self.functions.list();
+        self.forget_all_but(&functions.iter().map(|function| FunctionKey::of(function)).collect());
+        for function in functions {
+            self.sync(&function);
         }
     }
 
@@ -111,7 +113,9 @@ impl SliceIndex {
         } else {
             its.remove(&key)
         };
-        if let Some(function) = self.functions.list().into_iter().find(|function| uid(function.as_ref()) == owner) {
+        let (namespace, name) = (label(slice, labels::FUNCTION_NAMESPACE), label(slice, labels::FUNCTION_NAME));
+        let named = ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() };
+        if let Some(function) = self.functions.get(&named).filter(|function| uid(function.as_ref()) == owner) {
             self.sync(&function);
         }
     }
@@ -134,6 +138,15 @@ impl SliceIndex {
             }
         }
         self.of_function.remove(uid(function));
+    }
+
+    /// Forgets the groups of functions that are no more, and of their earlier generations.
+    fn forget_all_but(&mut self, declared: &HashSet<FunctionKey>) {
+        for group in self.index.groups() {
+            if !declared.contains(group.key()) {
+                self.forget(group.key());
+            }
+        }
     }
 
     fn forget(&mut self, key: &FunctionKey) {
@@ -252,7 +265,7 @@ mod tests {
             .collect();
         serde_json::from_value(json!({
             "metadata": { "name": "fn-hello-x", "namespace": "f", "labels": {
-                labels::FUNCTION_UID: "u", labels::FUNCTION_GENERATION: generation.to_string(),
+                labels::FUNCTION_NAME: "hello", labels::FUNCTION_NAMESPACE: "default", labels::FUNCTION_UID: "u", labels::FUNCTION_GENERATION: generation.to_string(),
             } },
             "addressType": "IPv4", "ports": [{ "port": 8888 }], "endpoints": endpoints,
         }))

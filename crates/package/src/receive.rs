@@ -51,14 +51,7 @@ pub(crate) async fn to_file(
     Ok(hex(digest.finish().as_ref()))
 }
 
-/// The whole chain of causes: reqwest's own text stops at "error sending request".
+/// Why a request failed; reqwest's own text only says that it was sent in vain.
 pub(crate) fn causes(error: &reqwest::Error) -> String {
-    let mut cause = std::error::Error::source(error);
-    let Some(first) = cause else { return error.to_string() };
-    let mut why = first.to_string();
-    while let Some(current) = cause.and_then(std::error::Error::source) {
-        why = format!("{why}: {current}");
-        cause = Some(current);
-    }
-    why
+    std::error::Error::source(error).map_or_else(|| error.to_string(), fission_rpc::causes)
 }

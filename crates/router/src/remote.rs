@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use fission_api::Function;
 use fission_rpc::cache::ObjectKey;
+use fission_rpc::causes;
 use fission_rpc::demand::{
     ACTIVITY_PATH, ACTIVITY_PERIOD, Activity, DEMAND_PATH, DemandAnswer, DemandReport, EndpointUse, FunctionActivity,
     SUSPECT_PATH, Suspicion,
@@ -197,7 +198,7 @@ impl Shared {
         let request = self.http.post(format!("{}{path}", self.url)).json(body).build();
         let mut request = request.map_err(|error| error.to_string())?;
         signed::sign(&self.key, &mut request).ok_or("the request cannot be signed")?;
-        let response = self.http.execute(request).await.map_err(|error| told(&error))?;
+        let response = self.http.execute(request).await.map_err(|error| causes(&error))?;
         let status = response.status();
         if status.is_success() { Ok(response) } else { Err(format!("{path} was answered {status}")) }
     }
@@ -272,17 +273,6 @@ fn take(group: &Arc<FunctionEndpoints>, answer: DemandAnswer, report: &DemandRep
             group.add(Endpoint::new(InstanceId(endpoint.name.into()), Address::Tcp(endpoint.address)));
         }
     }
-}
-
-/// An error with what is below it.
-fn told(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = std::error::Error::source(error);
-    while let Some(error) = below {
-        text = format!("{text}: {error}");
-        below = error.source();
-    }
-    text
 }
 
 fn unavailable(what: &str) -> Refusal {

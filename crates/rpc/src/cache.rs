@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 
+use crate::causes;
 use crate::namespaces::Namespaces;
 
 /// Changes a subscriber may fall behind before it is told to read everything again.
@@ -118,7 +119,7 @@ where
                 Ok(watcher::Event::Apply(object)) => self.apply(lean(object)),
                 Ok(watcher::Event::Delete(object)) => self.delete(&ObjectKey::of(&object)),
                 Err(error) => {
-                    tracing::warn!(kind = %std::any::type_name::<K>(), error = %told(&error), "watch broke; retrying");
+                    tracing::warn!(kind = %std::any::type_name::<K>(), error = causes(&error), "watch broke; retrying");
                 }
             }
         }
@@ -255,20 +256,6 @@ impl Drop for Watching {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// A watch error with everything below it: what may not be listed by whom is said by the innermost.
-fn told(error: &watcher::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = std::error::Error::source(error);
-    while let Some(error) = below {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        below = error.source();
-    }
-    text
 }
 
 /// Drops who owns which field: no component asks, and it is the largest part of most objects.

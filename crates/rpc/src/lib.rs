@@ -17,6 +17,7 @@
 
 pub mod build;
 pub mod cache;
+mod causes;
 pub mod code;
 pub mod demand;
 pub mod endpoint;
@@ -28,3 +29,5 @@ pub mod namespaces;
 pub mod refusal;
 pub mod signed;
 pub mod signing;
+
+pub use causes::causes;

@@ -13,6 +13,14 @@ async fn warm(cluster: &Cluster) -> (String, String) {
     (name, path)
 }
 
+/// Waits for the API server; then a new function is stored, loaded and called.
+async fn everything_works_again(cluster: &Cluster) {
+    let api_is_back = || cluster.kubectl(&["get", "--raw", "/readyz"]).status.success();
+    cluster.eventually("the API server", api_is_back).await;
+    let name = cluster.function("after", &cluster.name("env"), "b.js", &node("after"), &[]);
+    cluster.answers(&format!("/{name}"), "after").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn warm_functions_answer_while_the_executor_is_away() {
     let cluster = Cluster::alone("noexec").await;
@@ -45,10 +53,7 @@ async fn warm_functions_answer_while_the_api_server_is_away() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     text(&cluster.fault(&["start-apiserver"]).unwrap(), "start-apiserver");
     load.all_were_answered().await;
-    let api_is_back = || cluster.kubectl(&["get", "--raw", "/readyz"]).status.success();
-    cluster.eventually("the API server", api_is_back).await;
-    let name = cluster.function("after", &cluster.name("env"), "b.js", &node("after"), &[]);
-    cluster.answers(&format!("/{name}"), "after").await;
+    everything_works_again(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,11 +63,8 @@ async fn etcd_restarts_and_nothing_is_lost() {
     let load = cluster.load(&path, 2);
     let Some(restarted) = cluster.fault(&["restart-etcd"]) else { return skipped("restart-etcd") };
     text(&restarted, "restart-etcd");
-    let api_is_back = || cluster.kubectl(&["get", "--raw", "/readyz"]).status.success();
-    cluster.eventually("the API server", api_is_back).await;
     load.all_were_answered().await;
-    let name = cluster.function("after", &cluster.name("env"), "b.js", &node("after"), &[]);
-    cluster.answers(&format!("/{name}"), "after").await;
+    everything_works_again(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

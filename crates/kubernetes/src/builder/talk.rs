@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fission_rpc::build::{BuildError, BuildLog};
+use fission_rpc::causes;
 use fission_rpc::fetch::{FetchRequest, UploadRequest, UploadResponse};
 use fission_rpc::signed;
 use fission_rpc::signing::Key;
@@ -143,7 +144,7 @@ impl Talk {
                     format!("{path} answered {status}: {}", start_of(&response.text().await.unwrap_or_default()))
                 }
                 Err(error) if is_build && !error.is_connect() => return Err(broke(&error)),
-                Err(error) => told(&error),
+                Err(error) => causes(&error),
             };
             if attempt == TRIES {
                 return Err(interrupted(why));
@@ -201,18 +202,7 @@ async fn good(response: Response, what: &str) -> Result<Response, BuildError> {
 }
 
 fn broke(error: &reqwest::Error) -> BuildError {
-    interrupted(format!("the connection to the builder broke: {}", told(error)))
-}
-
-/// The whole chain of causes.
-fn told(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = std::error::Error::source(error);
-    while let Some(error) = below {
-        text = format!("{text}: {error}");
-        below = error.source();
-    }
-    text
+    interrupted(format!("the connection to the builder broke: {}", causes(error)))
 }
 
 fn start_of(text: &str) -> String {
