@@ -153,6 +153,9 @@ async fn fetch_and_load(shared: &Shared, id: &InstanceId, held: &Held, load: &Lo
         let _ = signed::sign(&key, &mut request);
         let why = match shared.http.execute(request).await {
             Ok(response) if response.status().is_success() => return Ok(()),
+            Ok(response) if response.status() == http::StatusCode::UNAUTHORIZED => {
+                return Err(broken(format!("was told to load, but {}", signed::not_accepted(response.headers()))));
+            }
             Ok(response) => {
                 let (status, is_functions) =
                     (response.status(), response.headers().get(COMPONENT).is_some_and(|who| who == "function"));

@@ -200,7 +200,11 @@ impl Shared {
         signed::sign(&self.key, &mut request).ok_or("the request cannot be signed")?;
         let response = self.http.execute(request).await.map_err(|error| causes(&error))?;
         let status = response.status();
-        if status.is_success() { Ok(response) } else { Err(format!("{path} was answered {status}")) }
+        match status.as_u16() {
+            200..300 => Ok(response),
+            401 => Err(signed::not_accepted(response.headers())),
+            _ => Err(format!("{path} was answered {status}")),
+        }
     }
 
     async fn report_activity(&self) {

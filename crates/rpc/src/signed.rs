@@ -129,6 +129,26 @@ pub fn sign_digest(key: &Key, request: &mut reqwest::Request, digest: &[u8]) -> 
     Some(())
 }
 
+/// Why a signed request was answered 401, as far as who asked can tell: how far the two clocks are apart by the answer's
+/// own `Date`, or else that the secrets differ. Reads as the end of a sentence.
+pub fn not_accepted(answer: &http::HeaderMap) -> String {
+    let date = answer.get(http::header::DATE).and_then(|value| value.to_str().ok());
+    let there = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|zoned| zoned.timestamp().as_second());
+    let apart = there.map(|there| there - now()).unwrap_or_default();
+    // A signature is a second older when it arrives, and `Date` is cut to whole seconds.
+    if apart.abs() + 1 >= signing::FRESHNESS_SECONDS {
+        let (seconds, which) = (apart.abs(), if apart > 0 { "ahead of" } else { "behind" });
+        let allowed = signing::FRESHNESS_SECONDS;
+        return format!(
+            "it does not accept the signature: its clock is {seconds} s {which} ours, and {allowed} s are allowed; set the \
+             clocks of both machines by NTP"
+        );
+    }
+    "it does not accept the signature: the two hold different secrets (Secret fission-internal-auth, key `secret`); \
+     restart the component that started before the Secret was changed"
+        .to_owned()
+}
+
 /// A number that only holders of a secret can tell from any other, different for each `name`. Adding it by XOR hides
 /// what must be kept where others can read it; adding it again gives it back.
 pub fn mask(master: &[u8], name: &str) -> u64 {

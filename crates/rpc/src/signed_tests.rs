@@ -72,3 +72,18 @@ async fn what_a_client_signs_a_server_lets_in() {
     *received.headers_mut() = sent.headers().clone();
     assert_eq!(answer(received).await.0, 200);
 }
+
+#[test]
+fn a_refusal_tells_how_far_the_clocks_are_apart_or_that_the_secrets_differ() {
+    let told = |offset: i64| {
+        let date = Timestamp::from_second(now() + offset).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let mut headers = http::HeaderMap::new();
+        headers.insert(http::header::DATE, date.parse().unwrap());
+        not_accepted(&headers)
+    };
+    assert!(told(90).contains("s ahead of ours, and 60 s are allowed"), "{}", told(90));
+    assert!(told(-90).contains("s behind ours, and 60 s are allowed"), "{}", told(-90));
+    for about_right in [told(20), told(-20), not_accepted(&http::HeaderMap::new())] {
+        assert!(about_right.contains("different secrets"), "{about_right}");
+    }
+}

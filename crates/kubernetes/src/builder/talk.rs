@@ -97,7 +97,10 @@ impl Talk {
         let response = self.ask(&self.builder, Method::POST, "/", &body, BUILD).await?;
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
-            return Err(interrupted("the builder does not know our signature: it has other keys, or another time"));
+            return Err(interrupted(format!(
+                "the builder was asked, but {}",
+                signed::not_accepted(response.headers())
+            )));
         }
         let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let reply = if kind.starts_with(LINES) {
@@ -192,12 +195,10 @@ async fn good(response: Response, what: &str) -> Result<Response, BuildError> {
     if status.is_success() {
         return Ok(response);
     }
-    let text = response.text().await.unwrap_or_default();
     if status == StatusCode::UNAUTHORIZED {
-        return Err(interrupted(format!(
-            "{what}: the pod does not know our signature: it has other keys, or another time"
-        )));
+        return Err(interrupted(format!("{what}: {}", signed::not_accepted(response.headers()))));
     }
+    let text = response.text().await.unwrap_or_default();
     Err(failed(format!("{what}: {}", if text.trim().is_empty() { status.to_string() } else { start_of(&text) })))
 }
 

@@ -209,6 +209,9 @@ impl RemoteStorage {
 /// What an answer means that is no success.
 async fn refused(response: Response, id: &str) -> Failed {
     let status = response.status();
+    if status == StatusCode::UNAUTHORIZED {
+        return Failed::Ended(StorageError::Refused { why: signed::not_accepted(response.headers()) });
+    }
     let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let text: String = response.text().await.unwrap_or_default().trim().chars().take(QUOTED).collect();
     let again = status == StatusCode::TOO_MANY_REQUESTS
@@ -219,11 +222,6 @@ async fn refused(response: Response, id: &str) -> Failed {
     }
     Failed::Ended(match status {
         StatusCode::NOT_FOUND if !id.is_empty() => StorageError::NotFound { id: id.to_owned() },
-        StatusCode::UNAUTHORIZED => StorageError::Refused {
-            why: "it does not know the signature: the two hold different secrets, or their clocks are more than a \
-                  minute apart"
-                .to_owned(),
-        },
         StatusCode::PAYLOAD_TOO_LARGE => StorageError::Refused {
             why: "it takes no archive of this size (STORAGE_MAX_ARCHIVE_SIZE_MIB of the storage service)".to_owned(),
         },
