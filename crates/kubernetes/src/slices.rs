@@ -1,7 +1,8 @@
 //! How a router learns of endpoints: it watches the EndpointSlices of functions' Services and keeps the index by them.
 //!
 //! An endpoint the executor told of directly is there before any slice lists it. So what no slice lists is taken away only
-//! if one has listed it before, or if none does for a while.
+//! if one has listed it before, or if none does for a while. And what a slice goes on listing is tried again after it was
+//! suspected: Kubernetes may know better, and may have no reason to say so again.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -23,8 +24,8 @@ use crate::services::MANAGED_BY;
 
 /// How long an endpoint may be known from the executor alone.
 const UNLISTED: Duration = Duration::from_secs(30);
-/// How often it is looked for such.
-const LOOK: Duration = Duration::from_secs(10);
+/// How often it is looked for such, and for endpoints to be tried again: how long one is left alone that was suspected.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// A listed endpoint: the name of its pod, and where it listens.
 type Listed = (String, SocketAddr);
@@ -174,11 +175,8 @@ impl SliceIndex {
             let address = Address::Tcp(*address);
             let known = endpoints.iter().find(|endpoint| *endpoint.id.0 == **name);
             match known {
-                Some(endpoint) if endpoint.is_closed() => {
-                    // It was suspected, and Kubernetes says again that it is ready.
-                    group.remove(&endpoint.id);
-                    group.add(Endpoint::new(endpoint.id.clone(), address));
-                }
+                // It was suspected, and Kubernetes says again that it is ready.
+                Some(endpoint) if endpoint.is_closed() => again(group, endpoint),
                 Some(_) => {}
                 None => group.add(Endpoint::new(InstanceId(name.as_str().into()), address)),
             }
@@ -196,12 +194,15 @@ impl SliceIndex {
         }
     }
 
-    /// Takes away what the executor told of and no slice has listed for long.
+    /// Takes away what the executor told of and no slice has listed for long; what is listed still is tried again.
     fn tick(&mut self) {
         for group in self.index.groups() {
             for endpoint in group.endpoints().iter() {
                 let key = (group.key().clone(), endpoint.id.to_string());
                 if self.listed.contains(&key) {
+                    if endpoint.is_closed() {
+                        again(&group, endpoint);
+                    }
                     continue;
                 }
                 if self.unlisted.entry(key.clone()).or_insert_with(Instant::now).elapsed() >= UNLISTED {
@@ -217,6 +218,12 @@ impl SliceIndex {
             groups.get(key).is_some_and(|group| group.endpoints().iter().any(|one| *one.id.0 == **name))
         });
     }
+}
+
+/// Takes an endpoint in again that was closed.
+fn again(group: &Arc<FunctionEndpoints>, endpoint: &Endpoint) {
+    group.remove(&endpoint.id);
+    group.add(Endpoint::new(endpoint.id.clone(), endpoint.address.clone()));
 }
 
 fn label<'a>(slice: &'a EndpointSlice, key: &str) -> &'a str {
@@ -341,6 +348,15 @@ mod tests {
         index.group(&function(1)).endpoints()[0].close();
         assert_eq!(names(&index), Vec::<String>::new());
         put(&mut keeping, slice(1, &[("a", "10.0.0.1", true)]));
+        assert_eq!(names(&index), ["a"]);
+    }
+
+    #[test]
+    fn a_suspected_pod_that_stays_listed_is_tried_again_after_a_while() {
+        let (mut keeping, index) = keeping();
+        put(&mut keeping, slice(1, &[("a", "10.0.0.1", true)]));
+        index.group(&function(1)).endpoints()[0].close();
+        keeping.tick();
         assert_eq!(names(&index), ["a"]);
     }
 

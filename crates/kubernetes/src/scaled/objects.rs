@@ -13,6 +13,8 @@ use crate::template::{
     pod_security,
 };
 
+/// Seconds after which a container whose port is not open is started again.
+const STARTS_WITHIN_SECONDS: u32 = 300;
 /// Seconds a pod of the user's own may take to end when it does not say.
 const CONTAINER_GRACE: i64 = 360;
 /// Processor use, in percent of what a pod asks for, above which there are more; when nothing else is said.
@@ -170,6 +172,11 @@ fn container(function: &Function) -> Result<(Value, String, i64, Labels), String
     own["env"] = json!(function.spec.env.clone().unwrap_or_default());
     own["envFrom"] = Value::Array(env_from);
     own["volumeMounts"] = Value::Array(mounts);
+    // Without a probe a container is ready before its server listens, and the first requests would be refused.
+    if !["startupProbe", "readinessProbe"].iter().any(|probe| users_main.get(probe).is_some()) {
+        own["startupProbe"] =
+            json!({ "tcpSocket": { "port": port }, "periodSeconds": 1, "failureThreshold": STARTS_WITHIN_SECONDS });
+    }
     let mut pod = json!({
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,

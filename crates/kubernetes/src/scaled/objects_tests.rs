@@ -110,6 +110,22 @@ fn a_container_keeps_its_port_and_is_named_as_its_function() {
 }
 
 #[test]
+fn a_container_takes_requests_when_its_port_is_open_unless_it_says_itself_when() {
+    let with = |probe: Value| {
+        let mut container = json!({ "name": "web", "image": "nginx", "ports": [{ "containerPort": 8080 }] });
+        merge_fields(&mut container, probe);
+        let objects = made(&function(json!({
+            "environment": {}, "package": { "packageref": {} },
+            "InvokeStrategy": strategy("container", json!({})), "podspec": { "containers": [container] },
+        })));
+        objects.unwrap().deployment["spec"]["template"]["spec"]["containers"][0].clone()
+    };
+    assert_eq!(with(json!({}))["startupProbe"]["tcpSocket"]["port"], 8080);
+    let own = with(json!({ "readinessProbe": { "httpGet": { "path": "/well", "port": 8080 } } }));
+    assert_eq!((own["startupProbe"].is_null(), &own["readinessProbe"]["httpGet"]["path"]), (true, &json!("/well")));
+}
+
+#[test]
 fn a_container_with_no_port_or_two_is_refused_with_what_it_has() {
     let refused = made(&function(json!({
         "environment": {}, "package": { "packageref": {} },
