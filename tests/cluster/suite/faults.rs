@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{Cluster, PLATFORM, PODS, node, text};
 
 /// A warm function, and its path.
-async fn warm(cluster: &Cluster) -> (String, String) {
+pub(crate) async fn warm(cluster: &Cluster) -> (String, String) {
     let env = cluster.environment("fission/node-env", 1);
     let name = cluster.function("fn", &env, "a.js", &node("here"), &["--requestsperpod", "50"]);
     let path = format!("/{name}");
@@ -14,7 +14,7 @@ async fn warm(cluster: &Cluster) -> (String, String) {
 }
 
 /// Waits for the API server; then a new function is stored, loaded and called.
-async fn everything_works_again(cluster: &Cluster) {
+pub(crate) async fn everything_works_again(cluster: &Cluster) {
     let api_is_back = || cluster.kubectl(&["get", "--raw", "/readyz"]).status.success();
     cluster.eventually("the API server", api_is_back).await;
     let name = cluster.function("after", &cluster.name("env"), "b.js", &node("after"), &[]);
@@ -155,6 +155,6 @@ async fn the_kubelet_restarts_and_functions_go_on() {
 
 /// Said aloud, so that a run on a foreign cluster shows what it could not test.
 #[allow(clippy::print_stderr, reason = "it is for who reads the run")]
-fn skipped(fault: &str) {
+pub(crate) fn skipped(fault: &str) {
     eprintln!("SKIPPED: {fault} needs the tests' own cluster");
 }

@@ -2,13 +2,16 @@
 //! images and the installation; with `KUBECONFIG` set it is that cluster.
 //!
 //! Each test has a namespace's worth of names of its own and leaves nothing. What breaks the cluster for everybody is in
-//! `faults` and waits for its turn.
+//! `faults` and `disturbances`, and waits for its turn.
 
 mod article;
+mod disturbances;
 mod faults;
 mod functions;
+mod install;
 mod lifecycle;
 mod moving;
 mod refusals;
 mod scaled;
+mod upgrade;
 mod world;

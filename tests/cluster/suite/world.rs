@@ -48,7 +48,7 @@ fn required(name: &str) -> String {
 }
 
 #[allow(clippy::disallowed_methods, reason = "what the script that starts the tests says")]
-fn optional(name: &str) -> Option<String> {
+pub(crate) fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -107,7 +107,18 @@ impl Cluster {
 
     /// The command line, through the kubeconfig.
     pub(crate) fn fission(&self, arguments: &[&str]) -> Output {
-        run(self.command(arguments).env("FISSION_NAMESPACE", PLATFORM), None)
+        self.fission_of(PLATFORM, arguments)
+    }
+
+    /// The command line, for the platform that is in this namespace.
+    pub(crate) fn fission_of(&self, platform: &str, arguments: &[&str]) -> Output {
+        run(self.command(arguments).env("FISSION_NAMESPACE", platform), None)
+    }
+
+    /// What another program prints; it must succeed.
+    pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> String {
+        let output = run(Command::new(program).args(arguments).current_dir(self.folder.path()), None);
+        text(&output, &format!("{program} {arguments:?}"))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
