@@ -173,7 +173,7 @@ pub struct HTTPTriggerStatus {
     /// Generation these conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `RouteAdmitted` and `Ready`.
+    /// `RouteAdmitted` and `Ready`; `Exposed` where an Ingress or a Gateway route is asked for.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

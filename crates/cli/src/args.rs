@@ -232,7 +232,9 @@ fn with_plain_verbosity(words: Vec<OsString>) -> Vec<OsString> {
     let mut out = Vec::with_capacity(words.len() + 1);
     let mut words = words.into_iter().peekable();
     while let Some(word) = words.next() {
-        let alone = word == "-v" || word == "--verbosity";
+        // What a container is given is its own.
+        let is_value = out.last().is_some_and(|before| before == "--args" || before == "--command");
+        let alone = !is_value && (word == "-v" || word == "--verbosity");
         out.push(word);
         let number = |word: &OsString| word.to_str().is_some_and(|word| word.parse::<u8>().is_ok());
         if alone && !words.peek().is_some_and(number) {

@@ -7,11 +7,12 @@
 //! `template` (what they are made of) and `specialize` (how one becomes a function's). [`scaled`] looks after functions
 //! that Kubernetes scales itself, `services` and [`slices`] are how routers learn of endpoints, [`fetcher`] is what runs
 //! beside the environment in each pod, [`leader`] elects one of several equal processes, [`logs`]
-//! reads what pods print.
+//! reads what pods print, [`exposure`] leads the edge of the cluster to the router.
 
 pub mod backend;
 pub mod builder;
 mod deployments;
+pub mod exposure;
 pub mod fetcher;
 pub mod keys;
 pub mod leader;

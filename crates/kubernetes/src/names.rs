@@ -9,6 +9,8 @@ use kube::Resource;
 
 /// Longest name of a Service, and of a label's value.
 const LABEL: usize = 63;
+/// Longest name of most other objects.
+const SUBDOMAIN: usize = 253;
 
 /// Lower-case hex of the first `bytes` bytes of the sha256 of `text`.
 pub(crate) fn short_hash(text: &[u8], bytes: usize) -> String {
@@ -59,6 +61,29 @@ pub(crate) fn scaled(executor_type: &str, function: &Function) -> String {
     let tail = &uid[uid.len().saturating_sub(17)..];
     let (name, namespace) = (cut(name(function), 17), cut(namespace(function), 17));
     format!("{executor_type}-{name}-{namespace}-{tail}").to_lowercase().trim_matches('-').to_owned()
+}
+
+/// What is made for a trigger whose own name is taken: `<name>-<8 hex of the sha256 of namespace and name>`. It follows from
+/// the trigger alone, so that one that is made anew is given the same.
+pub(crate) fn exposed_apart(namespace: &str, name: &str) -> String {
+    let suffix = short_hash(format!("{namespace}/{name}").as_bytes(), 4);
+    format!("{}-{suffix}", cut(name, SUBDOMAIN - 1 - suffix.len()))
+}
+
+/// A name as the value of a label: longer ones are cut, and told apart by a hash.
+pub(crate) fn label_value(name: &str) -> String {
+    if name.len() <= LABEL {
+        return name.to_owned();
+    }
+    let suffix = short_hash(name.as_bytes(), 8);
+    // Filled up, so that every one that was cut is as long.
+    let room = LABEL - 1 - suffix.len();
+    format!("{:-<room$}-{suffix}", cut(name, room))
+}
+
+/// Whether the value of a label may be a name that was cut.
+pub(crate) fn is_cut(label: &str) -> bool {
+    label.len() == LABEL
 }
 
 /// The beginning of a name, such that more can be put after it.

@@ -123,7 +123,7 @@ async fn remote(args: CreateArgs, s: &mut Session) -> Outcome {
     }
     let trial = build(&args, Some(s.namespace.clone()), &env, PackageRef::default())?;
     noun::check(&trial)?;
-    warn_missing_objects(&args, s, format).await?;
+    warn_before(&args, s, format).await?;
     let (package, made) = match package {
         Some(package) => (package, false),
         None => {
@@ -199,15 +199,11 @@ pub(super) fn defaults(namespace: String, env: &str, package: PackageRef) -> Fun
     spec
 }
 
-/// Secrets and config maps may come later; until then calls are refused with the reason, so a warning is enough.
-async fn warn_missing_objects(args: &CreateArgs, s: &mut Session, format: Format) -> Outcome {
-    let wanted = args.options.secret.iter().map(|name| ("Secret", name));
-    for (kind, name) in wanted.chain(args.options.configmap.iter().map(|name| ("ConfigMap", name))) {
-        if !crate::spec::validate::object_exists(s, kind, name).await? {
-            s.warn(format, format_args!("{kind} '{name}' does not exist in namespace '{}' yet", s.namespace.clone()))?;
-        }
-    }
-    if !args.options.resources.is_empty() && args.options.executortype.as_deref().unwrap_or("poolmgr") == "poolmgr" {
+/// What would be done without, or has no effect.
+async fn warn_before(args: &CreateArgs, s: &mut Session, format: Format) -> Outcome {
+    let instances = &args.options.instances;
+    instances.warn_of_missing(s, format).await?;
+    if !instances.resources.is_empty() && args.options.executortype.as_deref().unwrap_or("poolmgr") == "poolmgr" {
         s.warn(
             format,
             "cpu and memory of a poolmgr function are those of its environment; these flags have no effect",

@@ -3,7 +3,7 @@
 use clap::Args;
 use fission_api::{Function, HTTPTrigger, Package, labels};
 
-use super::executor_word;
+use super::{container, executor_word};
 use crate::conditions::{self, status_of};
 use crate::failure::Outcome;
 use crate::flags::{NameFlag, pairs};
@@ -32,16 +32,9 @@ pub(crate) async fn run(args: DescribeArgs, s: &mut Session) -> Outcome {
     if let Some(status) = function.status.as_ref().filter(|status| !status.conditions.is_empty()) {
         s.io.write(format_args!("\nCONDITIONS\n{}", conditions::table(&status.conditions)))?;
     }
-    s.io.say("\nPACKAGE")?;
-    match &package {
-        Some(package) => {
-            let rows = vec![
-                vec!["Build status:".to_owned(), build_status(package).to_owned()],
-                vec!["Deployment:".to_owned(), crate::package::describe(&package.spec.deployment, false)],
-            ];
-            s.io.write(aligned(rows))?;
-        }
-        None => s.io.say("<none>")?,
+    match container::is_container(&function) {
+        true => s.io.write(format_args!("\nCONTAINER\n{}", aligned(container::rows(&function))))?,
+        false => show_package(package.as_ref(), s)?,
     }
     let routes: Vec<HTTPTrigger> = noun::list::<HTTPTrigger>(s, false)
         .await?
@@ -61,10 +54,22 @@ pub(crate) async fn run(args: DescribeArgs, s: &mut Session) -> Outcome {
     }
 }
 
+fn show_package(package: Option<&Package>, s: &mut Session) -> Outcome {
+    s.io.say("\nPACKAGE")?;
+    let Some(package) = package else { return s.io.say("<none>") };
+    let rows = vec![
+        vec!["Build status:".to_owned(), build_status(package).to_owned()],
+        vec!["Deployment:".to_owned(), crate::package::describe(&package.spec.deployment, false)],
+    ];
+    s.io.write(aligned(rows))
+}
+
 fn header(function: &Function, package: Option<&Package>) -> String {
     let ready = status_of(function.status.as_ref().map(|status| &status.conditions[..]), "Ready");
     // A function whose package cannot be deployed cannot be called; nobody may have tried yet, so Ready may be unset.
-    let invocable = package.is_some_and(|package| !package.spec.deployment.is_empty()) && ready != "False";
+    let is_container = container::is_container(function);
+    let has_code = is_container || package.is_some_and(|package| !package.spec.deployment.is_empty());
+    let invocable = has_code && ready != "False";
     let created = function.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default();
     let rows = [
         ("Name:", function.metadata.name.clone().unwrap_or_default()),
@@ -76,5 +81,7 @@ fn header(function: &Function, package: Option<&Package>) -> String {
         ("Created:", created),
         ("Labels:", pairs(function.metadata.labels.as_ref())),
     ];
-    aligned(rows.into_iter().map(|(label, value)| vec![label.to_owned(), value]).collect())
+    // An image of its own has neither.
+    let shown = rows.into_iter().filter(|(label, _)| !is_container || !matches!(*label, "Environment:" | "Package:"));
+    aligned(shown.map(|(label, value)| vec![label.to_owned(), value]).collect())
 }

@@ -29,10 +29,10 @@ pub(crate) async fn run(args: GetArgs, s: &mut Session) -> Outcome {
     }
     let name = &function.spec.package.package_ref.name;
     if name.is_empty() {
-        return Err(Failure::new(format_args!(
-            "function '{}' has no package: its code is in its image",
-            args.name.name
-        )));
+        let name = &args.name.name;
+        let image = super::container::image(&function);
+        return Err(Failure::new(format_args!("function '{name}' has no package: its code is in its image {image}"))
+            .hint(format_args!("see it with: fission function describe --name {name}")));
     }
     let package: Package = noun::get(s, name).await?;
     let bytes = package::deployment_bytes(s, &package).await?;

@@ -3,6 +3,7 @@
 use clap::Args;
 use fission_api::Function;
 
+use super::container::{image, is_container};
 use crate::failure::Outcome;
 use crate::flags::{NameFlag, pairs};
 use crate::output::{self, OutputFlag};
@@ -27,9 +28,13 @@ pub(crate) async fn run(args: GetmetaArgs, s: &mut Session) -> Outcome {
     if args.output.output.is_for_programs() {
         return output::one(s, args.output.output, &super::COLUMNS, &function);
     }
+    let runs = match is_container(&function) {
+        true => ("Image:", image(&function)),
+        false => ("Environment:", function.spec.environment.name.clone()),
+    };
     let rows = [
         ("Name:", args.name.name.clone()),
-        ("Environment:", function.spec.environment.name.clone()),
+        runs,
         ("Labels:", pairs(function.metadata.labels.as_ref())),
         ("Annotations:", pairs(function.metadata.annotations.as_ref())),
     ];

@@ -24,7 +24,7 @@ pub(crate) struct ListArgs {
 }
 
 /// The columns.
-pub(crate) const COLUMNS: [Column<Function>; 15] = [
+pub(crate) const COLUMNS: [Column<Function>; 16] = [
     column("NAME", |function| function.metadata.name.clone().unwrap_or_default()),
     column("ENV", |function| function.spec.environment.name.clone()),
     column("EXECUTORTYPE", |function| executor_word(function).to_owned()),
@@ -39,6 +39,7 @@ pub(crate) const COLUMNS: [Column<Function>; 15] = [
     column("READY", |function| status_of(function.status.as_ref().map(|status| &status.conditions[..]), "Ready")),
     column("NAMESPACE", |function| function.metadata.namespace.clone().unwrap_or_default()),
     wide("PACKAGE", |function| function.spec.package.package_ref.name.clone()),
+    wide("IMAGE", super::container::image),
     wide("AGE", |function| age(function.metadata.creation_timestamp.as_ref())),
 ];
 

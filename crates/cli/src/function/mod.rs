@@ -1,19 +1,24 @@
 //! `fission function`: code, the environment it runs in, and how instances are made.
 
 mod advanced;
+mod container;
 mod create;
 mod delete;
 mod describe;
 mod get;
 mod getmeta;
+mod instances;
 mod list;
 mod logs;
 mod options;
 mod pod_logs;
 mod pods;
+mod run_container;
 mod run_local;
 mod test;
 mod update;
+mod update_container;
+mod words;
 
 use clap::Subcommand;
 use fission_api::{ExecutorType, Function};
@@ -41,6 +46,10 @@ pub(crate) enum FunctionVerb {
     Pods(pods::PodsArgs),
     #[command(visible_alias = "runl")]
     RunLocal(Box<run_local::RunLocalArgs>),
+    #[command(visible_alias = "runc")]
+    RunContainer(Box<run_container::RunContainerArgs>),
+    #[command(visible_alias = "updatec")]
+    UpdateContainer(Box<update_container::UpdateContainerArgs>),
     Wait(WaitArgs),
 }
 
@@ -58,6 +67,8 @@ impl FunctionVerb {
             Self::Test(args) => test::run(args, s).await,
             Self::Pods(args) => pods::run(args, s).await,
             Self::RunLocal(args) => run_local::run(*args, s).await,
+            Self::RunContainer(args) => run_container::run(*args, s).await,
+            Self::UpdateContainer(args) => update_container::run(*args, s).await,
             Self::Wait(args) => crate::wait::run::<Function>(args, s).await,
         }
     }

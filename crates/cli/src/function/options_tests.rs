@@ -18,15 +18,15 @@ fn what_is_not_given_stays() {
 #[test]
 fn scale_belongs_to_newdeploy() {
     let mut spec = FunctionSpec::default();
-    let refused = applied(&mut spec, |flags| flags.minscale = Some(1)).unwrap_err();
+    let refused = applied(&mut spec, |flags| flags.instances.minscale = Some(1)).unwrap_err();
     assert!(refused.contains("--executortype newdeploy"), "{refused}");
     applied(&mut spec, |flags| flags.executortype = Some("newdeploy".to_owned())).unwrap();
     let strategy = &spec.invoke_strategy.execution_strategy;
     assert_eq!((strategy.min_scale, strategy.max_scale), (1, 1));
-    applied(&mut spec, |flags| flags.minscale = Some(3)).unwrap();
+    applied(&mut spec, |flags| flags.instances.minscale = Some(3)).unwrap();
     let strategy = &spec.invoke_strategy.execution_strategy;
     assert_eq!((strategy.min_scale, strategy.max_scale), (3, 3), "the maximum follows a larger minimum");
-    let refused = applied(&mut spec, |flags| flags.maxscale = Some(2)).unwrap_err();
+    let refused = applied(&mut spec, |flags| flags.instances.maxscale = Some(2)).unwrap_err();
     assert!(refused.contains("--minscale 3 is larger than --maxscale 2"), "{refused}");
     applied(&mut spec, |flags| flags.executortype = Some("poolmgr".to_owned())).unwrap();
     assert_eq!(spec.invoke_strategy.execution_strategy.max_scale, 0);
@@ -37,7 +37,7 @@ fn limits_are_refused_with_their_numbers() {
     let mut spec = FunctionSpec::default();
     let refused = applied(&mut spec, |flags| flags.specializationtimeout = Some(60)).unwrap_err();
     assert_eq!(refused, "--specializationtimeout 60 must be at least 120");
-    assert!(applied(&mut spec, |flags| flags.fntimeout = Some(0)).is_err());
+    assert!(applied(&mut spec, |flags| flags.instances.fntimeout = Some(0)).is_err());
     assert!(applied(&mut spec, |flags| flags.executortype = Some("lambda".to_owned())).is_err());
 }
 
@@ -45,7 +45,8 @@ fn limits_are_refused_with_their_numbers() {
 fn references_name_an_object_a_key_or_a_key_and_its_variable() {
     let mut spec = FunctionSpec::default();
     applied(&mut spec, |flags| {
-        flags.env_from_secret = vec!["all".to_owned(), "db/password:PASSWORD".to_owned(), "db/user".to_owned()];
+        flags.instances.env_from_secret =
+            vec!["all".to_owned(), "db/password:PASSWORD".to_owned(), "db/user".to_owned()];
     })
     .unwrap();
     let names: Vec<String> = spec.env.unwrap().into_iter().map(|variable| variable.name).collect();

@@ -5,9 +5,10 @@ use fission_api::{Environment, Function, Package, PackageRef};
 use kube::ResourceExt;
 
 use super::advanced::AdvancedFlags;
+use super::container::is_container;
 use super::options::OptionFlags;
 use crate::code::sources::SourceFlags;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::flags::{LabelFlags, SpecFlags};
 use crate::output::{self, OutputFlag};
 use crate::session::Session;
@@ -54,6 +55,7 @@ pub(crate) struct UpdateArgs {
 pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     let format = args.output.output;
     let before: Function = noun::get(s, &args.name).await?;
+    refuse_container(&args, &before)?;
     let mut function = before.clone();
     if let Some(env) = &args.env {
         noun::get::<Environment>(s, env).await?;
@@ -97,6 +99,17 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
         package::follow::suggest(package, format, s);
     }
     Ok(())
+}
+
+/// An image of its own has no code, environment or entry point to change.
+fn refuse_container(args: &UpdateArgs, function: &Function) -> Outcome {
+    let sources = !args.sources.is_empty() || args.sources.buildcmd.is_some() || args.pkgname.is_some();
+    let of_code = sources || args.env.is_some() || args.entrypoint.is_some() || args.options.executortype.is_some();
+    if !of_code || !is_container(function) {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!("function '{}' is a container image and has no code of its own", args.name))
+        .hint(format_args!("change it with: fission function update-container --name {} --image IMAGE", args.name)))
 }
 
 /// Changes the function's package, and redeploys the others that use it when that was asked for.

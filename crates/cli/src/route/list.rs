@@ -1,5 +1,7 @@
 //! `fission route list`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use fission_api::{FunctionReference, FunctionReferenceType, HTTPTrigger};
 
@@ -29,11 +31,11 @@ pub(crate) const COLUMNS: [Column<HTTPTrigger>; 12] = [
     column("METHOD", |route| route.spec.all_methods().join(",")),
     column("URL", |route| route.spec.prefix().unwrap_or(&route.spec.relative_url).to_owned()),
     column("FUNCTION(s)", |route| functions(&route.spec.functionref)),
-    column("INGRESS", |route| route.spec.create_ingress.to_string()),
-    column("HOST", |route| host(route).to_owned()),
-    column("PATH", |route| route.spec.ingress_config.path.clone()),
-    column("TLS", |route| route.spec.ingress_config.tls.clone()),
-    column("ANNOTATIONS", annotations),
+    column("INGRESS", |route| edge(route).made),
+    column("HOST", |route| edge(route).hosts),
+    column("PATH", |route| edge(route).path.to_owned()),
+    column("TLS", |route| edge(route).tls.to_owned()),
+    column("ANNOTATIONS", |route| edge(route).annotations),
     column("READY", |route| status_of(route.status.as_ref().map(|status| &status.conditions[..]), "Ready")),
     column("NAMESPACE", |route| route.metadata.namespace.clone().unwrap_or_default()),
     wide("AGE", |route| age(route.metadata.creation_timestamp.as_ref())),
@@ -59,11 +61,37 @@ pub(crate) fn functions(reference: &FunctionReference) -> String {
     }
 }
 
-fn host(route: &HTTPTrigger) -> &str {
-    if route.spec.ingress_config.host.is_empty() { &route.spec.host } else { &route.spec.ingress_config.host }
+/// How a route is reached from outside a cluster, as its columns show it.
+struct Edge<'a> {
+    /// `true` or `false` for the Ingress of the old way, else what is made.
+    made: String,
+    hosts: String,
+    path: &'a str,
+    tls: &'a str,
+    annotations: String,
 }
 
-fn annotations(route: &HTTPTrigger) -> String {
-    let annotations = route.spec.ingress_config.annotations.iter().flatten();
-    annotations.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+/// The newer of the two ways to ask for it wins, as in the platform.
+fn edge(route: &HTTPTrigger) -> Edge<'_> {
+    let pairs = |annotations: &Option<BTreeMap<String, String>>| {
+        let pairs = annotations.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+        pairs.collect::<Vec<_>>().join(",")
+    };
+    let (spec, old) = (&route.spec, &route.spec.ingress_config);
+    match &spec.route_config {
+        Some(new) => Edge {
+            made: new.provider.clone(),
+            hosts: if new.hostnames.is_empty() { "*".to_owned() } else { new.hostnames.join(",") },
+            path: if new.path.is_empty() { "/" } else { &new.path },
+            tls: &new.tls,
+            annotations: pairs(&new.annotations),
+        },
+        None => Edge {
+            made: spec.create_ingress.to_string(),
+            hosts: if old.host.is_empty() { spec.host.clone() } else { old.host.clone() },
+            path: &old.path,
+            tls: &old.tls,
+            annotations: pairs(&old.annotations),
+        },
+    }
 }

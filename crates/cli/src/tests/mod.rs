@@ -1,6 +1,7 @@
 //! Commands as a user types them, against the real API server in memory.
 
 mod cluster;
+mod container;
 mod environment;
 mod export;
 mod fake_cluster;

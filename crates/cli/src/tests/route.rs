@@ -134,6 +134,23 @@ async fn a_gateway_route_is_written_as_the_api_wants_it() {
 }
 
 #[tokio::test]
+async fn the_list_shows_what_is_made_for_a_route_at_the_edge() {
+    let world = World::with_function().await;
+    world.ok("route create --name a --url /a --function hello").await;
+    world.ok("route create --name b --url /b --function hello --createingress --ingressrule b.org=/x").await;
+    let new = "--route-host c.org --route-host d.org --route-tls cert --route-annotation k=v";
+    world.ok(&format!("route create --name c --url /c --function hello --route-provider ingress {new}")).await;
+    world.ok("route create --name d --url /d --function hello --route-provider gateway --gateway main").await;
+    assert_snapshot!(world.ok("route list").await, @r"
+    NAME METHOD URL FUNCTION(s) INGRESS HOST        PATH TLS  ANNOTATIONS READY  NAMESPACE
+    a    GET    /a  hello       false   *           /a                    <none> default
+    b    GET    /b  hello       true    b.org       /x                    <none> default
+    c    GET    /c  hello       ingress c.org,d.org /c   cert k=v         <none> default
+    d    GET    /d  hello       gateway *           /d                    <none> default
+    ");
+}
+
+#[tokio::test]
 async fn a_route_to_nothing_is_made_with_a_warning() {
     let world = World::new();
     assert_snapshot!(world.ok("route create --name later --url /later --function later").await, @r"

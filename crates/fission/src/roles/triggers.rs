@@ -1,7 +1,10 @@
-//! `fission triggers`: what starts functions other than requests. No source of events is there yet; until then objects
-//! that ask for one say so in their status.
+//! `fission triggers`: what starts functions other than requests, and what leads requests from the edge of the cluster to
+//! the router. No source of events is there yet; until then objects that ask for one say so in their status.
 
 use anyhow::Result;
+use fission_api::HTTPTrigger;
+use fission_kubernetes::exposure::Exposure;
+use fission_rpc::cache::Cache;
 use prometheus_client::registry::Registry;
 
 use super::context::Context;
@@ -21,8 +24,14 @@ pub(super) async fn run() -> Result<()> {
     }
     let (client, namespaces) = (context.client.clone(), context.namespaces.clone());
     context.background.spawn(unserved::report(client, Home::Cluster, namespaces));
-    context.shutdown.cancelled().await;
-    context.health.ending();
+    let triggers = Cache::<HTTPTrigger>::default();
+    context.watch(&triggers);
+    let exposure = Exposure::new(context.client.clone(), &context.settings.install_namespace);
+    // It writes no more once another may lead.
+    tokio::select! {
+        () = exposure.run(triggers) => anyhow::bail!("nothing tells of routes any more"),
+        () = context.shutdown.cancelled() => context.health.ending(),
+    }
     context.let_go().await;
     Ok(())
 }

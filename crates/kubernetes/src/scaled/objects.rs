@@ -169,6 +169,7 @@ fn container(function: &Function) -> Result<(Value, String, i64, Labels), String
         json!({ "name": main, "securityContext": container_security(false), "imagePullPolicy": "IfNotPresent" });
     let (mut env_from, mut volumes, mut mounts) = (Vec::new(), Vec::new(), Vec::new());
     deliver(function, &mut env_from, &mut volumes, &mut mounts);
+    own["resources"] = json!(function.spec.resources);
     own["env"] = json!(function.spec.env.clone().unwrap_or_default());
     own["envFrom"] = Value::Array(env_from);
     own["volumeMounts"] = Value::Array(mounts);

@@ -96,6 +96,7 @@ fn a_container_keeps_its_port_and_is_named_as_its_function() {
             "imagePullSecrets": [{ "name": "" }],
         },
         "secrets": [{ "name": "a", "namespace": "default" }, { "name": "b", "namespace": "default", "mountPath": "x/y" }],
+        "resources": { "requests": { "cpu": "100m" } },
     })))
     .unwrap();
     let pod = &objects.deployment["spec"]["template"]["spec"];
@@ -103,6 +104,7 @@ fn a_container_keeps_its_port_and_is_named_as_its_function() {
     let main = &pod["containers"][0];
     assert_eq!((&main["name"], &main["image"]), (&json!("hello"), &json!("nginx")));
     assert_eq!(main["envFrom"], json!([{ "secretRef": { "name": "a" } }]));
+    assert_eq!(main["resources"]["requests"]["cpu"], "100m", "without a request no autoscaler knows what 80% is");
     assert_eq!(main["volumeMounts"][0]["mountPath"], "/secrets/x/y");
     assert_eq!(objects.service["spec"]["ports"][0]["targetPort"], 8080);
     assert!(objects.name.starts_with("container-hello-default-"));

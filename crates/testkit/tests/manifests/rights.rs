@@ -99,6 +99,8 @@ fn each_component_may_do_its_work() {
             ("fission-buildermgr", resources, F, "packages/status", "patch"),
             ("fission-storagesvc", resources, F, "packages", "list"),
             ("fission-triggers", resources, F, "timetriggers/status", "patch"),
+            ("fission-triggers", resources, F, "httptriggers/status", "patch"),
+            ("fission-triggers", release, "networking.k8s.io", "ingresses", "create"),
             ("fission-logs", pods, "", "pods/log", "get"),
             ("fission-fetcher", resources, F, "packages", "get"),
             ("fission-fetcher", resources, "", "secrets", "get"),
@@ -114,6 +116,24 @@ fn each_component_may_do_its_work() {
         for leader in ["router", "executor", "buildermgr", "triggers", "logs"] {
             let rights = rights_of(&objects, &format!("fission-{leader}"), release);
             assert!(has(&rights, "coordination.k8s.io", "leases", "create"), "{flavour}: {leader} cannot lead");
+        }
+    }
+}
+
+/// Functions are somewhere else, and so are what others lead to them.
+#[test]
+fn the_edge_is_written_by_one_component_and_in_the_platforms_namespace_only() {
+    const VERBS: [&str; 5] = ["get", "list", "create", "update", "delete"];
+    for (flavour, objects) in platforms() {
+        let [release, resources, pods] = namespaces(flavour);
+        let rights = rights_of(&objects, "fission-triggers", release);
+        // The admin of a project of OpenShift does not have this right and so cannot give it.
+        let on_openshift = flavour.contains("openshift");
+        assert_eq!(has(&rights, "gateway.networking.k8s.io", "httproutes", "create"), !on_openshift, "{flavour}");
+        assert!(VERBS.iter().all(|verb| has(&rights, "networking.k8s.io", "ingresses", verb)), "{flavour}");
+        let elsewhere = [resources, pods].into_iter().filter(|place| *place != release);
+        for right in elsewhere.flat_map(|place| rights_of(&objects, "fission-triggers", place)) {
+            assert!(!right.0.ends_with("networking.k8s.io"), "{flavour}: {right:?}");
         }
     }
 }
@@ -161,6 +181,7 @@ fn held_by_stock_admin(group: &str, resource: &str) -> bool {
         ("apps", &["deployments", "deployments/scale", "replicasets"]),
         ("autoscaling", &["horizontalpodautoscalers"]),
         ("batch", &["jobs"]),
+        ("networking.k8s.io", &["ingresses"]),
     ];
     let replication = (group, resource) == ("", "replicationcontrollers");
     replication || STOCK.iter().any(|(of, resources)| *of == group && resources.contains(&resource))

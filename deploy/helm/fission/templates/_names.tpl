@@ -12,6 +12,13 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* The admin of a project of OpenShift cannot grant what the stock role `admin` lacks. */ -}}
+{{- define "fission.httpRoutes" -}}
+{{- if eq (toString .Values.triggers.httpRoutes) "auto" -}}
+{{- if not (include "fission.isOpenShift" .) }}true{{ end -}}
+{{- else if eq (toString .Values.triggers.httpRoutes) "true" -}}true{{- end -}}
+{{- end -}}
+
 {{- define "fission.webhookTls" -}}
 {{- if ne .Values.webhook.tls.mode "auto" -}}{{ .Values.webhook.tls.mode }}
 {{- else if include "fission.isOpenShift" . -}}openshift-service-ca

@@ -110,6 +110,7 @@ What components may do. "resources": where users' objects are. "functions", "bui
 - apiGroups: [fission.io]
   resources:
     - canaryconfigs/status
+    - httptriggers/status
     - kuberneteswatchtriggers/status
     - messagequeuetriggers/status
     - timetriggers/status
@@ -131,6 +132,18 @@ What components may do. "resources": where users' objects are. "functions", "bui
   resources: [jobs]
   verbs: [get, list, watch]
 {{ include "fission.rules.events" . }}
+{{- end -}}
+
+{{- /* In the namespace of the release: what leads the edge of the cluster to the router. */ -}}
+{{- define "fission.rules.exposure" -}}
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, create, update, delete]
+{{- if include "fission.httpRoutes" . }}
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, create, update, delete]
+{{- end }}
 {{- end -}}
 
 {{- define "fission.rules.logs.functions" -}}
