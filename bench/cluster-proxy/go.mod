@@ -1,0 +1,3 @@
+module fission.io/bench/cluster-proxy
+
+go 1.24
