@@ -10,6 +10,7 @@ mod durability;
 mod examples;
 mod faults;
 mod foreign;
+mod images;
 mod kubectl;
 mod lifecycle;
 mod logs;

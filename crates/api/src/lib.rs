@@ -57,7 +57,7 @@ pub use http_trigger::{CorsConfig, HTTPTrigger, HTTPTriggerSpec, HTTPTriggerStat
 pub use kinds::{KINDS, KindInfo, by_plural, kind};
 pub use kubernetes_watch_trigger::{KubernetesWatchTrigger, KubernetesWatchTriggerSpec, KubernetesWatchTriggerStatus};
 pub use message_queue_trigger::{MessageQueueTrigger, MessageQueueTriggerSpec, MessageQueueTriggerStatus};
-pub use package::{Archive, BuildStatus, Checksum, OciArchive, Package, PackageSpec, PackageStatus};
+pub use package::{Archive, BuildStatus, Checksum, OciArchive, Package, PackageSpec, PackageStatus, PullSecret};
 pub use reference::{FunctionReference, FunctionReferenceType};
 pub use rules::build_command_problem;
 pub use time_trigger::{TimeTrigger, TimeTriggerSpec, TimeTriggerStatus};

@@ -45,6 +45,9 @@ pub struct UpArgs {
     /// Folder with more environments, or of one; an image they name is theirs. May be repeated
     #[arg(long, value_name = "DIR")]
     pub environments: Vec<PathBuf>,
+    /// Registries that code in images is pulled from over plain HTTP, as HOST or HOST:PORT; those on loopback always are
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    pub allow_insecure_registries: Vec<String>,
     /// Builds of packages at once; more wait
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     pub builds: usize,

@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) memory_reserve: Option<u64>,
     /// Memory of an instance whose environment sets no limit, in bytes.
     pub(crate) memory_bytes: u64,
+    /// Registries of code that are asked over plain HTTP, beside those on loopback.
+    pub(crate) insecure_registries: Vec<String>,
     /// Folders of environments beside the built-in ones.
     pub(crate) environment_folders: Vec<PathBuf>,
     /// This process's own variables; builds get those their environment names.
@@ -86,6 +88,7 @@ impl Config {
             max_instances: args.max_instances,
             memory_reserve: args.memory_reserve.map(|mib| mib << 20),
             memory_bytes: args.memory_limit << 20,
+            insecure_registries: args.allow_insecure_registries,
             environment_folders: args.environments,
             variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
             builds: args.builds,

@@ -1,5 +1,5 @@
-//! Test worlds: fixtures, code without packages, a backend whose instances do what a test says, and what clusters
-//! ([`scc`], [`scc_pod_security`]) let run.
+//! Test worlds: fixtures, code without packages, a backend whose instances do what a test says, a registry of
+//! images, and what clusters ([`scc`], [`scc_pod_security`]) let run.
 //!
 //! A dev-dependency only; it knows nothing of processes, sandboxes or sockets of the real world but the ones it opens
 //! itself. Start reading in [`backend`].
@@ -9,6 +9,7 @@
 pub mod backend;
 pub mod code;
 pub mod fixtures;
+pub mod registry;
 pub mod scc;
 pub mod scc_pod_security;
 mod server;
