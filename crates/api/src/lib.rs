@@ -35,6 +35,7 @@ pub mod message_queue_trigger;
 pub mod package;
 mod reference;
 mod rules;
+pub mod schedule;
 pub mod structural;
 pub mod time_trigger;
 mod wire;
@@ -60,6 +61,7 @@ pub use message_queue_trigger::{MessageQueueTrigger, MessageQueueTriggerSpec, Me
 pub use package::{Archive, BuildStatus, Checksum, OciArchive, Package, PackageSpec, PackageStatus, PullSecret};
 pub use reference::{FunctionReference, FunctionReferenceType};
 pub use rules::build_command_problem;
+pub use schedule::{Schedule, ScheduleError};
 pub use time_trigger::{TimeTrigger, TimeTriggerSpec, TimeTriggerStatus};
 pub use wire::{AnyJson, Opaque};
 pub use workflow::{Workflow, WorkflowSpec, WorkflowStatus};
