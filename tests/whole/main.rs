@@ -16,6 +16,7 @@ mod lifecycle;
 mod logs;
 mod misbehaviour;
 mod packages;
+mod provisioned;
 mod python_client;
 mod routes;
 mod run_local;

@@ -16,7 +16,9 @@ use clap::Args;
 
 VARIABLES:
   FISSION_LOG                what the platform itself logs: info, debug, fission_router=trace, ...
-  FISSION_ENVIRONMENT_CACHE  folder of prepared environments, to share it between data folders")]
+  FISSION_ENVIRONMENT_CACHE  folder of prepared environments, to share it between data folders
+  EXECUTOR_PROVISIONED_CONCURRENCY_ENABLED  false keeps no instances for functions that ask for it (--provisioned-concurrency)
+  EXECUTOR_PROVISIONED_MAX_PER_FUNCTION     instances kept for one of them at most; 20")]
 pub struct UpArgs {
     /// Folder that holds everything; $FISSION_DATA, else $XDG_DATA_HOME/fission, else ~/.local/share/fission
     #[arg(long, value_name = "DIR")]

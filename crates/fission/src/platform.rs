@@ -227,6 +227,8 @@ impl Rooms {
             max_instances: config.max_instances,
             memory_reserve: config.memory_reserve.unwrap_or_else(|| memory.default_reserve()),
             memory: Arc::new(memory),
+            provisioned: config.provisioned.enabled,
+            provisioned_per_function: config.provisioned.per_function,
             ..Default::default()
         };
         let executor =

@@ -7,6 +7,7 @@
 //! Invariant: nothing here waits for luck. What a test has to wait for is waited for with a deadline ([`eventually`]).
 
 pub mod backend;
+pub mod clock;
 pub mod code;
 pub mod fixtures;
 pub mod registry;
@@ -18,6 +19,7 @@ pub mod world;
 use std::time::Duration;
 
 pub use backend::{Call, ScriptedBackend};
+pub use clock::RuntimeClock;
 pub use code::FixedCode;
 pub use world::World;
 

@@ -14,10 +14,10 @@ use tower::service_fn;
 
 use super::*;
 
-type Objects = Arc<Mutex<HashMap<String, Value>>>;
+pub(super) type Objects = Arc<Mutex<HashMap<String, Value>>>;
 
 /// Answers GET and PUT of objects by path; `/status` is the same object.
-fn client(objects: &Objects) -> kube::Client {
+pub(super) fn client(objects: &Objects) -> kube::Client {
     let objects = objects.clone();
     let service = service_fn(move |request: Request<Body>| {
         let objects = objects.clone();

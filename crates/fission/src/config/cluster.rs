@@ -70,6 +70,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) pod_ready_timeout: Duration,
     /// `OBJECT_REAPER_INTERVAL`: seconds between two looks for idle instances. 5.
     pub(crate) reap_interval: Duration,
+    /// What the executor keeps for functions before anyone asks.
+    pub(crate) provisioned: super::Provisioned,
     /// `STORAGE_PATH`: folder of the archives, of the storage role. `/archives`.
     pub(crate) storage_path: PathBuf,
     /// `LOGS_PATH`: folder of the log store, of the logs role. `/fission-logs`.
@@ -142,6 +144,7 @@ impl ClusterSettings {
             insecure_registries: list(&or(INSECURE_REGISTRIES, "")),
             pod_ready_timeout: duration("POD_READY_TIMEOUT", 300)?,
             reap_interval: duration("OBJECT_REAPER_INTERVAL", 5)?,
+            provisioned: super::Provisioned::read(&get)?,
             storage_path: or("STORAGE_PATH", "/archives").into(),
             logs_path: or("LOGS_PATH", "/fission-logs").into(),
             max_archive_bytes: or("STORAGE_MAX_ARCHIVE_SIZE_MIB", "256")
