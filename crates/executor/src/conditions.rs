@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fission_api::{Environment, Function};
+use fission_api::{AllowedFunctions, Environment, Function};
 use fission_rpc::cache::ObjectKey;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -27,6 +27,10 @@ const UNSUPPORTED: &str = "Unsupported";
 const INSTANCES_FAIL: &str = "InstancesFail";
 /// The condition that says whether a function has the instances that are to be kept for it.
 const PROVISIONED: &str = "Provisioned";
+/// The condition that says whether functions of an environment share instances.
+const SHARED: &str = "SharedInstances";
+/// Reason of what is declared and not done.
+const NOT_SERVED: &str = "NotServed";
 /// Times a write is repeated because someone else wrote at the same moment.
 const CONFLICT_ATTEMPTS: usize = 5;
 /// Pause after the API server could not be reached.
@@ -113,6 +117,16 @@ impl Conditions {
     /// An instance of an environment works.
     pub(crate) fn environment_works(&self, environment: &Environment) {
         self.tell(Kind::Environment, environment, true, AVAILABLE, "instances of the environment work");
+    }
+
+    /// Functions of an environment have instances of their own, whatever it wants; where it wants them shared it is told.
+    pub(crate) fn environment_unshared(&self, environment: &Environment) {
+        let wanted = environment.spec.allowed_functions_per_container == Some(AllowedFunctions::Infinite);
+        let mut said = environment.status.iter().flat_map(|status| &status.conditions);
+        if wanted || said.any(|condition| condition.type_ == SHARED) {
+            let why = "each function has instances of its own, as with allowedFunctionsPerContainer: single";
+            self.put(Kind::Environment, environment, News::new(SHARED, wanted.then_some(false), NOT_SERVED, why));
+        }
     }
 
     /// Writes news as it comes.

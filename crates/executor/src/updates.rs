@@ -122,6 +122,7 @@ fn environment_applied(policy: &Arc<Policy>, environment: &Arc<Environment>) {
     }
     policy.pool(environment).refill();
     policy.recycle_outdated();
+    policy.conditions.environment_unshared(environment);
     for group in policy.groups() {
         if group.function.spec.environment.name == environment.metadata.name.as_deref().unwrap_or_default() {
             group.try_again();
