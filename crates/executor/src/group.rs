@@ -196,6 +196,11 @@ impl Group {
         (is_kept && !retired) || self.endpoints.prune_waiting() > 0 || self.reports.waiting() > 0
     }
 
+    /// Whether an instance on its way is made although nobody waits for it.
+    pub(crate) fn is_eager(&self) -> bool {
+        self.provisioned.target() > 0 && self.nobody_waits()
+    }
+
     /// Says what the newest instance on its way is waiting for.
     pub(crate) fn stage(&self, stage: Stage) {
         self.state().stage = stage;

@@ -94,8 +94,9 @@ impl PoolManager {
         self.policy.conditions.write(client).await;
     }
 
-    /// Adds the counters `fission_function_cold_starts_total`, `fission_function_cold_start_errors_total`,
-    /// `fission_executor_specializations_rejected_total` and `fission_function_running_seconds` to a registry.
+    /// Adds what is counted here to a registry: `fission_function_cold_starts_total`,
+    /// `fission_function_cold_start_errors_total`, `fission_executor_specializations_rejected_total`,
+    /// `fission_function_running_seconds`, and `fission_provisioned_*`.
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
         self.policy.metrics.register(registry);
     }

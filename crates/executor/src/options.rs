@@ -39,7 +39,8 @@ pub struct Options {
     pub provisioned: bool,
     /// Instances kept for one function at most, whatever it asks for. 20, as in Fission.
     pub provisioned_per_function: usize,
-    /// Specializations in flight for one function while nobody waits. 4, as in Fission: callers of others come first.
+    /// Specializations in flight for one function while nobody waits. 4, as in Fission, so that callers of
+    /// others do not wait for what nobody waits for.
     pub provisioned_pending: usize,
     /// How often it is looked which instances are to be kept now, beside the edges of windows. 30 s, as in Fission.
     pub provisioned_interval: Duration,

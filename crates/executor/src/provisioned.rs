@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use crate::conditions::Counts;
 use crate::group::Group;
 use crate::instance::Instance;
+use crate::metrics;
 use crate::plan::count;
 use crate::policy::Policy;
 
@@ -71,10 +72,12 @@ impl Provisioned {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, wanted: Wanted) {
+    /// Returns whether something else was asked for before, which within a generation is the work of a window.
+    fn set(&self, wanted: Wanted) -> bool {
         let mut told = self.told();
         self.target.store(wanted.target, Ordering::Relaxed);
-        told.wanted = Some(wanted);
+        let asked = wanted.asked;
+        told.wanted.replace(wanted).is_some_and(|before| before.asked != asked)
     }
 }
 
@@ -194,7 +197,10 @@ fn look(policy: &Arc<Policy>, now: &Zoned) -> Option<Timestamp> {
                 edge = edge.into_iter().chain(asked.edge).min();
                 keep(policy, &function, Wanted::of(&asked, &function, policy));
             }
-            None if says_something(&function) => policy.conditions.provisioned(&function, Counts::default(), None),
+            None if says_something(&function) => {
+                policy.metrics.forget_provisioned(&function);
+                policy.conditions.provisioned(&function, Counts::default(), None);
+            }
             None => {}
         }
     }
@@ -229,7 +235,9 @@ fn keep(policy: &Arc<Policy>, function: &Arc<Function>, wanted: Wanted) {
             }
         },
     };
-    group.provisioned.set(wanted);
+    if group.provisioned.set(wanted) {
+        policy.metrics.transitions.get_or_create_owned(&metrics::labels(function)).inc();
+    }
     policy.scale(&group);
 }
 
@@ -275,6 +283,10 @@ pub(crate) fn balance(policy: &Arc<Policy>, group: &Arc<Group>) {
     if told.said.as_ref() != Some(&now) {
         let (counts, (holds, reason, why)) = &now;
         policy.conditions.provisioned(&group.function, *counts, Some((*holds, reason, why)));
+        let labels = metrics::labels(&group.function);
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        policy.metrics.provisioned_target.get_or_create_owned(&labels).set(number(counts.target));
+        policy.metrics.provisioned_ready.get_or_create_owned(&labels).set(number(counts.ready));
         told.said = Some(now);
     }
 }

@@ -31,6 +31,14 @@ async fn settles(world: &World, count: usize) {
     assert_eq!(serving(world).len(), count);
 }
 
+/// The metrics as text.
+fn counted(world: &World) -> String {
+    let (mut registry, mut text) = (prometheus_client::registry::Registry::default(), String::new());
+    world.pool_manager.register_metrics(&mut registry);
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
+}
+
 fn marks(world: &World) -> Vec<(InstanceId, bool)> {
     let calls = world.backend.calls().into_iter();
     calls.filter_map(|call| if let Call::Provisioned(id, kept) = call { Some((id, kept)) } else { None }).collect()
@@ -121,6 +129,16 @@ async fn a_window_adds_instances_at_its_start_and_gives_up_the_oldest_at_its_end
     eventually("the window closed", || says(&objects, 1, 1, 1, "ProvisionedSatisfied")).await;
     settles(&world, 1).await;
     assert_ne!(serving(&world), oldest);
+    let counted = counted(&world);
+    for line in [
+        "fission_provisioned_target{function_name=\"hello\",function_namespace=\"default\"} 1",
+        "fission_provisioned_ready{function_name=\"hello\",function_namespace=\"default\"} 1",
+        "fission_provisioned_window_transitions_total{function_name=\"hello\",function_namespace=\"default\"} 2",
+        "eager_specializations_total{function_name=\"hello\",function_namespace=\"default\",outcome=\"success\"} 3",
+    ] {
+        assert!(counted.contains(line), "{line} is not in\n{counted}");
+    }
+    assert!(!counted.contains("cold_starts_total{"), "nobody waited for them");
     assert!(marks(&world).contains(&(oldest[0].clone(), false)));
 }
 
