@@ -16,7 +16,9 @@ use clap::Args;
 
 VARIABLES:
   FISSION_LOG                what the platform itself logs: info, debug, fission_router=trace, ...
-  FISSION_ENVIRONMENT_CACHE  folder of prepared environments, to share it between data folders")]
+  FISSION_ENVIRONMENT_CACHE  folder of prepared environments, to share it between data folders
+  EXECUTOR_PROVISIONED_CONCURRENCY_ENABLED  false keeps no instances for functions that ask for it (--provisioned-concurrency)
+  EXECUTOR_PROVISIONED_MAX_PER_FUNCTION     instances kept for one of them at most; 20")]
 pub struct UpArgs {
     /// Folder that holds everything; $FISSION_DATA, else $XDG_DATA_HOME/fission, else ~/.local/share/fission
     #[arg(long, value_name = "DIR")]
@@ -45,6 +47,9 @@ pub struct UpArgs {
     /// Folder with more environments, or of one; an image they name is theirs. May be repeated
     #[arg(long, value_name = "DIR")]
     pub environments: Vec<PathBuf>,
+    /// Registries that code in images is pulled from over plain HTTP, as HOST or HOST:PORT; those on loopback always are
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    pub allow_insecure_registries: Vec<String>,
     /// Builds of packages at once; more wait
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     pub builds: usize,

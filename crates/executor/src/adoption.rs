@@ -47,6 +47,7 @@ async fn adopt_one(policy: &Arc<Policy>, found: Adopted) -> bool {
     if !instance.ready(found.created) || !instance.specializing(function) {
         return false;
     }
+    instance.set_provisioned(found.is_provisioned);
     policy.register.insert(instance.clone());
     let now = Instant::now();
     let loaded = Loaded {

@@ -68,6 +68,8 @@ pub struct Adopted {
     pub package: (String, i64),
     /// [`Configuration::fingerprint`] of what it was given.
     pub configuration: u64,
+    /// Whether [`Backend::provisioned`] last said that it is kept.
+    pub is_provisioned: bool,
     /// Where it listens.
     pub created: Created,
 }
@@ -158,6 +160,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Makes that no new request is sent to an instance by anyone. Requests in flight go on.
     async fn withdraw(&self, _id: &InstanceId) {}
+
+    /// An instance is kept although nobody calls it, or no longer: for people to see, and for [`Self::adopt`].
+    async fn provisioned(&self, _id: &InstanceId, _provisioned: bool) {}
 
     /// The environment was deleted: removes what [`Self::prepare`] made for it.
     async fn forget(&self, _environment: &Environment) {}

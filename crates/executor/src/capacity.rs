@@ -24,6 +24,8 @@ pub(crate) struct Bounds {
     pub(crate) most: usize,
     /// Instances wanted even when nobody asks.
     pub(crate) floor: usize,
+    /// Most pending instances while nobody asks.
+    pub(crate) eager: usize,
     /// Most pending instances.
     pub(crate) pending: usize,
 }
@@ -34,7 +36,7 @@ pub(crate) fn to_start(load: Load, bounds: Bounds) -> usize {
     let coming = load.open + load.pending;
     let asked = load.waiting + load.in_flight;
     let missing = asked.saturating_sub(coming.saturating_mul(per_instance)).div_ceil(per_instance);
-    let below_floor = bounds.floor.saturating_sub(coming);
+    let below_floor = bounds.floor.saturating_sub(coming).min(bounds.eager.saturating_sub(load.pending));
     let room = bounds.most.saturating_sub(load.living + load.pending);
     missing.max(below_floor).min(room).min(bounds.pending.saturating_sub(load.pending))
 }

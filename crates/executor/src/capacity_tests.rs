@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds { per_instance: 1, most: 500, floor: 0, pending: 20 };
+const BOUNDS: Bounds = Bounds { per_instance: 1, most: 500, floor: 0, eager: 20, pending: 20 };
 
 #[test]
 fn a_first_request_starts_one_instance() {
@@ -38,6 +38,15 @@ fn the_floor_is_kept_without_requests() {
 }
 
 #[test]
+fn while_nobody_asks_only_a_few_are_on_their_way_at_once() {
+    let bounds = Bounds { floor: 10, eager: 4, ..BOUNDS };
+    assert_eq!(to_start(Load::default(), bounds), 4);
+    assert_eq!(to_start(Load { pending: 3, open: 2, living: 2, ..Load::default() }, bounds), 1);
+    assert_eq!(to_start(Load { pending: 4, ..Load::default() }, bounds), 0);
+    assert_eq!(to_start(Load { waiting: 9, pending: 4, ..Load::default() }, bounds), 5, "callers are not held back");
+}
+
+#[test]
 fn the_newest_are_kept_and_only_idle_ones_are_reaped() {
     assert_eq!(to_reap(&[true, true, false, true], 1), [1, 3]);
     assert_eq!(to_reap(&[true, true], 2), Vec::<usize>::new());
@@ -61,6 +70,7 @@ fn bounds() -> impl Strategy<Value = Bounds> {
         per_instance,
         most,
         floor: floor.min(most),
+        eager: pending,
         pending,
     })
 }

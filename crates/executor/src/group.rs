@@ -16,7 +16,9 @@ use tokio::time::Instant;
 
 use crate::capacity::{Bounds, Load, to_start};
 use crate::instance::Instance;
+use crate::options::Options;
 use crate::plan::Plan;
+use crate::provisioned::Provisioned;
 use crate::reports::Reports;
 
 /// First pause before a minimum that could not be kept is tried again; it doubles with each failure.
@@ -67,6 +69,8 @@ pub(crate) struct Group {
     pub(crate) reports: Reports,
     /// Grows with whatever a router in another process waits for: an endpoint, a refusal, a successor.
     news: watch::Sender<u64>,
+    /// Instances kept before anyone asks.
+    pub(crate) provisioned: Provisioned,
     state: Mutex<State>,
 }
 
@@ -116,7 +120,8 @@ impl Group {
             refusals: (0, None),
         };
         let (reports, news) = (Reports::default(), watch::Sender::new(0));
-        Arc::new(Self { function, endpoints, plan, reports, news, state: Mutex::new(state) })
+        let provisioned = Provisioned::default();
+        Arc::new(Self { function, endpoints, plan, reports, news, provisioned, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,21 +150,21 @@ impl Group {
     /// Decides how many instances to start now, and counts them as pending. `name_of`: the name routers know an instance by.
     pub(crate) fn start(
         self: &Arc<Self>,
-        pending_per_function: usize,
+        options: &Options,
         name_of: &dyn Fn(&InstanceId) -> Arc<str>,
     ) -> Vec<Pending> {
         let mut state = self.state();
-        let mut start = self.missing(&state, pending_per_function, name_of);
+        let mut start = self.missing(&state, options, name_of);
         if start > 0 {
             // Only now: those who went away are looked for only when it would change something.
             self.endpoints.prune_waiting();
-            start = self.missing(&state, pending_per_function, name_of);
+            start = self.missing(&state, options, name_of);
         }
         state.pending += start;
         (0..start).map(|_| Pending(self.clone())).collect()
     }
 
-    fn missing(&self, state: &State, pending_per_function: usize, name_of: &dyn Fn(&InstanceId) -> Arc<str>) -> usize {
+    fn missing(&self, state: &State, options: &Options, name_of: &dyn Fn(&InstanceId) -> Arc<str>) -> usize {
         let demand = self.endpoints.demand();
         let endpoints = self.endpoints.endpoints();
         // What is in flight at an instance that takes no more ends there, and needs no other.
@@ -173,19 +178,27 @@ impl Group {
             pending: state.pending,
             living: state.instances.len(),
         };
+        let provisioned = self.provisioned.target();
         let bounds = Bounds {
             per_instance: self.plan.per_instance,
             most: self.plan.most,
-            floor: if floor_due { self.plan.floor } else { 0 },
-            pending: pending_per_function,
+            floor: if floor_due { self.plan.floor.max(provisioned) } else { 0 },
+            eager: if provisioned > 0 { options.provisioned_pending } else { options.pending_per_function },
+            pending: options.pending_per_function,
         };
         if state.retired && load.waiting == 0 { 0 } else { to_start(load, bounds) }
     }
 
-    /// Whether an instance on its way is still of use: someone waits, or the strategy does not make them for callers.
+    /// Whether an instance on its way is still of use: someone waits, or it is not made for callers.
     pub(crate) fn wanted(&self) -> bool {
         let retired = self.state().retired;
-        (!self.plan.pooled && !retired) || self.endpoints.prune_waiting() > 0 || self.reports.waiting() > 0
+        let is_kept = !self.plan.pooled || self.endpoints.demand().endpoints < self.provisioned.target();
+        (is_kept && !retired) || self.endpoints.prune_waiting() > 0 || self.reports.waiting() > 0
+    }
+
+    /// Whether an instance on its way is made although nobody waits for it.
+    pub(crate) fn is_eager(&self) -> bool {
+        self.provisioned.target() > 0 && self.nobody_waits()
     }
 
     /// Says what the newest instance on its way is waiting for.
@@ -265,6 +278,7 @@ impl Group {
     /// Takes no new requests from now on.
     pub(crate) fn retire(&self) {
         self.state().retired = true;
+        self.provisioned.clear();
         self.tell();
     }
 
@@ -294,6 +308,13 @@ impl Group {
         (state.instances.is_empty() && at.elapsed() < refusal_memory).then(|| refusal.clone())
     }
 
+    /// Why instances that nobody waits for are not made at this moment.
+    pub(crate) fn hindrance(&self) -> Option<String> {
+        let state = self.state();
+        let pauses = state.floor_after.is_some_and(|after| Instant::now() < after);
+        state.refusals.1.as_ref().filter(|_| pauses).map(|refusal| refusal.message.clone())
+    }
+
     /// Waits until no router in another process has requests in flight at an instance that was withdrawn, at most
     /// `limit`.
     pub(crate) async fn released(&self, name: &str, instance: &Instance, limit: Duration) {
@@ -319,7 +340,8 @@ impl Group {
     /// Retires it if nothing of it is left and nothing has to be kept. Returns whether it did.
     pub(crate) fn retire_if_empty(&self) -> bool {
         let mut state = self.state();
-        let empty = state.pending == 0 && state.instances.is_empty() && self.plan.floor == 0 && self.nobody_waits();
+        let floor = self.plan.floor.max(self.provisioned.target());
+        let empty = state.pending == 0 && state.instances.is_empty() && floor == 0 && self.nobody_waits();
         state.retired |= empty;
         empty
     }

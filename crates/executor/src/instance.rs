@@ -58,6 +58,7 @@ pub(crate) struct Instance {
     pub(crate) closing: CancellationToken,
     created: Timestamp,
     suspect: AtomicBool,
+    provisioned: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -103,6 +104,7 @@ impl Instance {
             closing: CancellationToken::new(),
             created: Timestamp::now(),
             suspect: AtomicBool::new(false),
+            provisioned: AtomicBool::new(false),
             state: Mutex::new(State {
                 phase: Phase::Starting,
                 made: None,
@@ -156,6 +158,16 @@ impl Instance {
     /// Whether [`Self::suspect`] was called.
     pub(crate) fn is_suspect(&self) -> bool {
         self.suspect.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is kept although nobody calls it.
+    pub(crate) fn is_provisioned(&self) -> bool {
+        self.provisioned.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is kept, or no longer.
+    pub(crate) fn set_provisioned(&self, provisioned: bool) {
+        self.provisioned.store(provisioned, Ordering::Relaxed);
     }
 
     /// What it serves, once specialized.

@@ -5,7 +5,7 @@
 //!
 //! Start reading in `admit` (a request that found no room), go on to `specialize` (how it gets an instance) and `pool`
 //! (where that comes from). `configuration` is the pure decision what it is given beside the
-//! code, `capacity` how many; `poolmgr` and `newdeploy` are the strategies;
+//! code, `capacity` how many, `provisioned` how many before anyone asks; `poolmgr` and `newdeploy` are the strategies;
 //! `reaper`, `updates` and `exits` end instances; `policy` holds what they share. `remote` and `reports` are for routers
 //! in other processes, `http` is how they ask.
 //!
@@ -14,7 +14,7 @@
 //! * a function never has more living and pending instances than its limit, nor more on their way than can be filled;
 //! * a request in flight beats the reaper, an update and shutdown, up to its function's timeout;
 //! * who waits is answered: by a slot, by a refusal that says why, or by its own deadline;
-//! * nothing is kept for a function that was not called; no lock is held across an await;
+//! * nothing is kept for a function that was not called and does not ask for it; no lock is held across an await;
 //! * where instances outlive this process, the next one adopts what serves and removes what was left half done; where
 //!   they do not, a start begins clean.
 #![allow(clippy::result_large_err, reason = "a refusal leaves the cold path once; its size does not matter there")]
@@ -23,6 +23,7 @@ mod admit;
 mod adoption;
 pub mod backend;
 mod capacity;
+pub mod clock;
 mod conditions;
 pub mod configuration;
 mod exits;
@@ -36,6 +37,7 @@ mod plan;
 mod policy;
 mod pool;
 mod poolmgr;
+mod provisioned;
 mod reaper;
 mod refusals;
 mod remote;
@@ -92,8 +94,9 @@ impl PoolManager {
         self.policy.conditions.write(client).await;
     }
 
-    /// Adds the counters `fission_function_cold_starts_total`, `fission_function_cold_start_errors_total`,
-    /// `fission_executor_specializations_rejected_total` and `fission_function_running_seconds` to a registry.
+    /// Adds what is counted here to a registry: `fission_function_cold_starts_total`,
+    /// `fission_function_cold_start_errors_total`, `fission_executor_specializations_rejected_total`,
+    /// `fission_function_running_seconds`, and `fission_provisioned_*`.
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
         self.policy.metrics.register(registry);
     }

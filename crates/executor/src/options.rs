@@ -7,6 +7,7 @@ use fission_api::{Environment, Function, Package};
 use fission_rpc::cache::Cache;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
+use crate::clock::{Clock, MachineClock};
 use crate::room::{Memory, Unlimited};
 
 /// What bounds the pool manager.
@@ -34,6 +35,17 @@ pub struct Options {
     pub refill_concurrency: usize,
     /// Whether functions of the executor types `newdeploy` and `container` are looked after by someone else. False.
     pub scaled_elsewhere: bool,
+    /// Whether `provisionedConcurrency` of functions is kept. True.
+    pub provisioned: bool,
+    /// Instances kept for one function at most, whatever it asks for. 20, as in Fission.
+    pub provisioned_per_function: usize,
+    /// Specializations in flight for one function while nobody waits. 4, as in Fission, so that callers of
+    /// others do not wait for what nobody waits for.
+    pub provisioned_pending: usize,
+    /// How often it is looked which instances are to be kept now, beside the edges of windows. 30 s, as in Fission.
+    pub provisioned_interval: Duration,
+    /// Knows what time it is. The machine's clock and time zone.
+    pub clock: Arc<dyn Clock>,
     /// Pause before an instance taken from a pool is replaced. 10 ms: the specialization that took it has the machine
     /// to itself.
     pub refill_pause: Duration,
@@ -65,6 +77,11 @@ impl Default for Options {
             memory_per_instance: 96 << 20,
             refill_concurrency: 2,
             scaled_elsewhere: false,
+            provisioned: true,
+            provisioned_per_function: 20,
+            provisioned_pending: 4,
+            provisioned_interval: Duration::from_secs(30),
+            clock: Arc::new(MachineClock),
             refill_pause: Duration::from_millis(10),
             attempts: 3,
             create_timeout: Duration::from_secs(60),

@@ -10,7 +10,7 @@ use fission_api::{Environment, Function};
 use fission_rpc::code::CodeSource;
 use fission_rpc::endpoint::{FunctionEndpoints, FunctionKey, Index};
 use fission_rpc::refusal::Refusal;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +23,7 @@ use crate::options::{Declarations, Options};
 use crate::plan::Plan;
 use crate::pool::{Pool, runtime_of};
 use crate::room::Room;
-use crate::specialize;
+use crate::{provisioned, specialize};
 
 /// Longest time an instance may take to end once the platform goes down; its requests are done by then.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -48,6 +48,8 @@ pub(crate) struct Policy {
     /// Cancelled when the time to drain is over: nothing is made or waited for any more.
     pub(crate) ending: CancellationToken,
     pub(crate) conditions: Conditions,
+    /// A function that asks for provisioned instances was declared.
+    pub(crate) provisioning: Notify,
     pub(crate) metrics: Metrics,
     pub(crate) room: Room,
     functions: Mutex<Functions>,
@@ -72,6 +74,7 @@ impl Policy {
             stopping: CancellationToken::new(),
             ending: CancellationToken::new(),
             conditions: Conditions::default(),
+            provisioning: Notify::new(),
             metrics: Metrics::default(),
             functions: Mutex::default(),
             retired: Mutex::default(),
@@ -107,6 +110,12 @@ impl Policy {
         let group = Group::new(function.clone(), endpoints(), Plan::of(&function.spec)?);
         generations.push(group.clone());
         Ok(group)
+    }
+
+    /// The group of a function generation, if there is one.
+    pub(crate) fn known_group(&self, key: &FunctionKey) -> Option<Arc<Group>> {
+        let functions = self.functions();
+        functions.get(&key.uid)?.iter().find(|group| group.endpoints.key() == key).cloned()
     }
 
     /// All groups that take requests.
@@ -149,10 +158,11 @@ impl Policy {
     /// Starts what a group needs now.
     pub(crate) fn scale(self: &Arc<Self>, group: &Arc<Group>) {
         let name_of = |id: &_| self.backend.name_of(id);
-        for pending in group.start(self.options.pending_per_function, &name_of) {
+        for pending in group.start(&self.options, &name_of) {
             let (policy, group) = (self.clone(), group.clone());
             self.tasks.spawn(async move { specialize::bring(&policy, &group, pending).await });
         }
+        provisioned::balance(self, group);
     }
 
     /// The pool of an environment as declared; a changed runtime makes a new pool in place of the old one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fission_rpc::endpoint::FunctionKey;
+use fission_rpc::endpoint::{Endpoint, FunctionKey};
 use fission_rpc::instances::Phase;
 
 use crate::capacity::to_reap;
@@ -41,8 +41,10 @@ fn candidates(group: &Group, idle: Duration) -> Vec<(Duration, Arc<Instance>)> {
         .filter_map(|instance| Some((instance.loaded()?.endpoint, instance)))
         .filter(|(endpoint, _)| !endpoint.is_closed())
         .collect();
-    let is_idle: Vec<bool> =
-        open.iter().map(|(endpoint, _)| endpoint.in_flight() == 0 && endpoint.idle_for() >= idle).collect();
+    let is_idle = |(endpoint, instance): &(Arc<Endpoint>, Arc<Instance>)| {
+        endpoint.in_flight() == 0 && endpoint.idle_for() >= idle && !instance.is_provisioned()
+    };
+    let is_idle: Vec<bool> = open.iter().map(is_idle).collect();
     to_reap(&is_idle, group.plan.keep)
         .into_iter()
         .map(|position| (open[position].0.idle_for(), open[position].1.clone()))

@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::policy::Policy;
-use crate::{exits, reaper, refusals, updates};
+use crate::{exits, provisioned, reaper, refusals, updates};
 
 /// How often shutdown looks whether requests are still in flight.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -22,6 +22,10 @@ pub(crate) async fn run(policy: Arc<Policy>, cancel: CancellationToken) {
     let following = {
         let policy = policy.clone();
         tokio::spawn(async move { updates::follow(&policy).await })
+    };
+    let provisioning = {
+        let policy = policy.clone();
+        tokio::spawn(async move { provisioned::follow(&policy).await })
     };
     let mut ticks = tokio::time::interval(policy.options.reap_interval.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,6 +45,7 @@ pub(crate) async fn run(policy: Arc<Policy>, cancel: CancellationToken) {
     }
     policy.stopping.cancel();
     following.abort();
+    provisioning.abort();
     if policy.backend.outlives() {
         hand_over(&policy).await;
     } else {

@@ -18,7 +18,7 @@ use crate::configuration::{self, Configuration, Lookup, Problem, Source};
 use crate::group::{Group, Pending, Stage};
 use crate::instance::{Instance, Loaded};
 use crate::policy::Policy;
-use crate::{refusals, updates};
+use crate::{metrics, refusals, updates};
 
 /// Added to the time a load may take before a backend that does not answer is given up.
 const LOAD_MARGIN: Duration = Duration::from_secs(5);
@@ -47,9 +47,15 @@ type Remember = bool;
 /// Brings one instance into a group, or refuses those who wait for it.
 pub(crate) async fn bring(policy: &Arc<Policy>, group: &Arc<Group>, pending: Pending) {
     if group.wanted() {
-        let labels = crate::metrics::labels(&group.function);
-        match attempts(policy, group).await {
-            Ok(()) => policy.metrics.cold_starts.get_or_create_owned(&labels).inc(),
+        let is_eager = group.is_eager();
+        let outcome = attempts(policy, group).await;
+        if is_eager && !matches!(outcome, Err(Failure::Unwanted)) {
+            let outcome = if outcome.is_ok() { metrics::SUCCESS } else { metrics::FAILURE };
+            policy.metrics.eager.get_or_create_owned(&metrics::with_outcome(&group.function, outcome)).inc();
+        }
+        match outcome {
+            Ok(()) if is_eager => 0,
+            Ok(()) => policy.metrics.cold_starts.get_or_create_owned(&metrics::labels(&group.function)).inc(),
             Err(Failure::Unwanted) => 0,
             Err(Failure::Final(refusal, remember)) => refuse(policy, group, &refusal, remember),
             Err(Failure::Again(refusal, _)) => refuse(policy, group, &refusal, false),
@@ -63,7 +69,7 @@ pub(crate) async fn bring(policy: &Arc<Policy>, group: &Arc<Group>, pending: Pen
 fn refuse(policy: &Policy, group: &Group, refusal: &Refusal, remember: Remember) -> u64 {
     tracing::warn!(function = %ObjectKey::of(group.function.as_ref()), %refusal, "a function could not be loaded");
     group.refuse(refusal, remember);
-    policy.metrics.cold_start_errors.get_or_create_owned(&crate::metrics::labels(&group.function)).inc()
+    policy.metrics.cold_start_errors.get_or_create_owned(&metrics::labels(&group.function)).inc()
 }
 
 async fn attempts(policy: &Arc<Policy>, group: &Arc<Group>) -> Result<(), Failure> {
@@ -360,7 +366,7 @@ async fn attend(policy: Arc<Policy>, group: Arc<Group>, instance: Arc<Instance>,
     policy
         .metrics
         .running
-        .get_or_create_owned(&crate::metrics::labels(&group.function))
+        .get_or_create_owned(&metrics::labels(&group.function))
         .observe(instance.born.elapsed().as_secs_f64());
     policy.scale(&group);
 }

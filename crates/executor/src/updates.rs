@@ -9,7 +9,7 @@ use fission_rpc::endpoint::FunctionKey;
 use crate::configuration::{self, Source};
 use crate::group::Group;
 use crate::policy::Policy;
-use crate::{refusals, specialize};
+use crate::{provisioned, refusals, specialize};
 
 /// Follows the declarations until the platform stops.
 pub(crate) async fn follow(policy: &Arc<Policy>) {
@@ -77,6 +77,7 @@ fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
         policy.index.forget(group.endpoints.key());
         policy.settle(&group);
     }
+    provisioned::declared(policy, function);
     let scale = &function.spec.invoke_strategy.execution_strategy;
     let made_here = function.spec.executor_type() == ExecutorType::Newdeploy && !policy.options.scaled_elsewhere;
     if !made_here || scale.min_scale <= 0 {
@@ -121,6 +122,7 @@ fn environment_applied(policy: &Arc<Policy>, environment: &Arc<Environment>) {
     }
     policy.pool(environment).refill();
     policy.recycle_outdated();
+    policy.conditions.environment_unshared(environment);
     for group in policy.groups() {
         if group.function.spec.environment.name == environment.metadata.name.as_deref().unwrap_or_default() {
             group.try_again();

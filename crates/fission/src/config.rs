@@ -20,6 +20,10 @@ use tempfile::TempDir;
 /// Folder of prepared environments, shared by every platform that names it; default `cache/environments` in the data
 /// folder.
 const ENVIRONMENT_CACHE: &str = "FISSION_ENVIRONMENT_CACHE";
+/// Whether instances are kept for functions that ask for provisioned concurrency: `true` or `false`. `true`.
+const PROVISIONED_ENABLED: &str = "EXECUTOR_PROVISIONED_CONCURRENCY_ENABLED";
+/// Instances kept for one such function at most. 20.
+const PROVISIONED_MOST: &str = "EXECUTOR_PROVISIONED_MAX_PER_FUNCTION";
 /// What the platform itself logs, as a tracing filter such as `debug` or `fission_router=trace`.
 const LOG: &str = "FISSION_LOG";
 /// What the platform logs when nothing else is said.
@@ -48,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) memory_reserve: Option<u64>,
     /// Memory of an instance whose environment sets no limit, in bytes.
     pub(crate) memory_bytes: u64,
+    /// Registries of code that are asked over plain HTTP, beside those on loopback.
+    pub(crate) insecure_registries: Vec<String>,
     /// Folders of environments beside the built-in ones.
     pub(crate) environment_folders: Vec<PathBuf>,
     /// This process's own variables; builds get those their environment names.
@@ -56,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) builds: usize,
     /// Limits of one build.
     pub(crate) build: BuildOptions,
+    /// What is kept for functions before anyone asks.
+    pub(crate) provisioned: Provisioned,
     /// Whether the end of standard input ends the platform.
     pub(crate) until_stdin_ends: bool,
 }
@@ -86,11 +94,38 @@ impl Config {
             max_instances: args.max_instances,
             memory_reserve: args.memory_reserve.map(|mib| mib << 20),
             memory_bytes: args.memory_limit << 20,
+            insecure_registries: args.allow_insecure_registries,
             environment_folders: args.environments,
             variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
             builds: args.builds,
+            provisioned: Provisioned::read(variable)?,
             until_stdin_ends: args.until_stdin_ends,
             build: build_options(args.build_timeout, args.build_memory << 20, args.build_disk << 20),
+        })
+    }
+}
+
+/// What is kept for functions before anyone asks, in every home: the names are Fission's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Provisioned {
+    /// `EXECUTOR_PROVISIONED_CONCURRENCY_ENABLED`.
+    pub(crate) enabled: bool,
+    /// `EXECUTOR_PROVISIONED_MAX_PER_FUNCTION`.
+    pub(crate) per_function: usize,
+}
+
+impl Provisioned {
+    /// The settings in these variables.
+    pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let filled = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let enabled = filled(PROVISIONED_ENABLED).unwrap_or_else(|| "true".to_owned());
+        let most = filled(PROVISIONED_MOST).unwrap_or_else(|| "20".to_owned());
+        Ok(Self {
+            enabled: enabled
+                .to_ascii_lowercase()
+                .parse()
+                .with_context(|| format!("{PROVISIONED_ENABLED}={enabled:?} is neither true nor false"))?,
+            per_function: most.parse().with_context(|| format!("{PROVISIONED_MOST}={most:?} is no number"))?,
         })
     }
 }
@@ -117,4 +152,19 @@ pub(crate) fn log_filter() -> String {
 #[allow(clippy::disallowed_methods)] // this is the file the rule points to
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn provisioned_concurrency_is_on_with_twenty_for_a_function_and_mistakes_name_the_variable() {
+        let read = |name: &str, value: &str| Provisioned::read(|asked| (asked == name).then(|| value.to_owned()));
+        assert_eq!(read("", "").unwrap(), Provisioned { enabled: true, per_function: 20 });
+        assert!(!read(PROVISIONED_ENABLED, "False").unwrap().enabled);
+        assert_eq!(read(PROVISIONED_MOST, "3").unwrap().per_function, 3);
+        assert!(read(PROVISIONED_ENABLED, "maybe").unwrap_err().to_string().contains(PROVISIONED_ENABLED));
+        assert!(read(PROVISIONED_MOST, "-1").unwrap_err().to_string().contains(PROVISIONED_MOST));
+    }
 }

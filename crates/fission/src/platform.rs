@@ -205,8 +205,11 @@ impl Rooms {
         let logs = LogStore::open(data.join("logs"), fission_logs::Options::default())?;
         let storage = Storage::open(data.join("archives"), fission_package::storage::Options::default())?;
         let code_cache = data.join("cache/packages");
-        let code = PackageStore::new(fission_package::source::Options::new(&code_cache), storage.clone())
+        let mut fetching = fission_package::source::Options::new(&code_cache);
+        fetching.images.insecure_registries = config.insecure_registries.clone();
+        let code = PackageStore::new(fetching, storage.clone())
             .with_context(|| format!("cannot use {}", code_cache.display()))?;
+        code.read_pull_secrets_with(api.client("default"));
         let mut sandbox = fission_sandbox::Options::new(data.clone());
         sandbox.limits.memory = config.memory_bytes;
         let runtimes = Arc::new(Shown(environments.clone()));
@@ -224,6 +227,8 @@ impl Rooms {
             max_instances: config.max_instances,
             memory_reserve: config.memory_reserve.unwrap_or_else(|| memory.default_reserve()),
             memory: Arc::new(memory),
+            provisioned: config.provisioned.enabled,
+            provisioned_per_function: config.provisioned.per_function,
             ..Default::default()
         };
         let executor =

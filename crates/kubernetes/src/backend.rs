@@ -27,7 +27,7 @@ use crate::options::Options;
 use crate::pods;
 use crate::pools::{Held, Pool, Pools};
 use crate::services::Services;
-use crate::specialize::{CONFIGURATION, PACKAGE, SERVED, set_served};
+use crate::specialize::{CONFIGURATION, PACKAGE, PROVISIONED, SERVED, set_served};
 use crate::template::RUNTIME_HASH;
 use crate::{deployments, names, specialize, template, tending};
 
@@ -337,6 +337,16 @@ impl Backend for KubernetesBackend {
         }
     }
 
+    async fn provisioned(&self, id: &InstanceId, provisioned: bool) {
+        let Some(held) = self.shared.pools().of(id).cloned() else { return };
+        if let Err(error) = specialize::set_label(&self.shared, &held.pod, PROVISIONED, provisioned).await
+            && !matches!(&error, kube::Error::Api(status) if status.code == 404)
+        {
+            // The next executor takes it for one that is not kept, and keeps it again.
+            tracing::warn!(pod = %held.pod, %error, "a pod could not be labelled as provisioned");
+        }
+    }
+
     async fn forget(&self, environment: &Environment) {
         let pool = self.shared.pools().pools.remove(uid(environment));
         let namespace = deployments::pod_namespace(environment, &self.shared.options);
@@ -378,6 +388,7 @@ fn adopt(shared: &Shared, pod: &Pod) -> Option<Adopted> {
         is_current,
         package: (package.to_owned(), generation.parse().unwrap_or_default()),
         configuration,
+        is_provisioned: pods::label(pod, PROVISIONED) == "true",
         created: created(address),
     })
 }

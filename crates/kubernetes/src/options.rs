@@ -19,6 +19,8 @@ pub struct Options {
     pub runtime_pull_policy: String,
     /// Resources of the sidecar, as in a container.
     pub fetcher_resources: Value,
+    /// Registries that fetchers ask for code over plain HTTP.
+    pub insecure_registries: Vec<String>,
     /// The storage service as pods reach it.
     pub storage_url: String,
     /// Merged onto every pod of an environment, before what the environment itself says.

@@ -25,6 +25,8 @@ use crate::wire::{FetchRequest, LoadRequest, SpecializeRequest};
 
 /// Label: routers may send requests to the pod.
 pub(crate) const SERVED: &str = "fission.io/served";
+/// Label: the pod is kept although nobody calls it.
+pub(crate) const PROVISIONED: &str = "fission.io/provisioned";
 /// Annotation: which process made the pod what it is.
 const EXECUTOR: &str = "executorInstanceId";
 /// Annotation: where it listens.
@@ -202,8 +204,13 @@ fn serve(shared: &Arc<Shared>, id: &InstanceId, pod: ObjectKey, load: &Load) {
 
 /// Sets or takes the label that lets routers send requests to a pod.
 pub(crate) async fn set_served(shared: &Shared, pod: &ObjectKey, served: bool) -> kube::Result<()> {
+    set_label(shared, pod, SERVED, served).await
+}
+
+/// Sets a label to `true`, or takes it.
+pub(crate) async fn set_label(shared: &Shared, pod: &ObjectKey, label: &str, set: bool) -> kube::Result<()> {
     let api: Api<Pod> = Api::namespaced(shared.client.clone(), &pod.namespace);
-    let value = if served { json!("true") } else { Value::Null };
-    let patch = json!({ "metadata": { "labels": { SERVED: value } } });
+    let value = if set { json!("true") } else { Value::Null };
+    let patch = json!({ "metadata": { "labels": { label: value } } });
     api.patch_metadata(&pod.name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ())
 }

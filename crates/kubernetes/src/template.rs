@@ -203,6 +203,10 @@ pub(crate) fn sidecar_variables(keys: &[(&str, &str)], options: &Options) -> Val
         field("POD_NAMESPACE", "metadata.namespace"),
         json!({ "name": "FISSION_STORAGE_URL", "value": options.storage_url }),
     ];
+    if !options.insecure_registries.is_empty() {
+        let registries = options.insecure_registries.join(",");
+        all.push(json!({ "name": "FETCHER_ALLOW_INSECURE_REGISTRIES", "value": registries }));
+    }
     let secret = |variable: String, key: String, optional: bool| json!({ "name": variable, "valueFrom": { "secretKeyRef": { "name": KEYS, "key": key, "optional": optional } } });
     for (variable, key) in keys {
         all.push(secret((*variable).to_owned(), (*key).to_owned(), false));

@@ -14,6 +14,7 @@ pub(crate) fn options() -> Options {
         fetcher_pull_policy: "IfNotPresent".into(),
         runtime_pull_policy: "IfNotPresent".into(),
         fetcher_resources: json!({ "requests": { "cpu": "10m", "memory": "16Mi" } }),
+        insecure_registries: Vec::new(),
         storage_url: "http://storagesvc.fission".into(),
         runtime_pod_patch: None,
         builder_pod_patch: None,
@@ -50,6 +51,14 @@ fn the_token_is_in_the_fetcher_and_nowhere_else() {
         .map(|container| container["name"].as_str().unwrap())
         .collect();
     assert_eq!(with_token, ["fetcher"]);
+}
+
+#[test]
+fn the_fetcher_is_told_which_registries_are_asked_over_plain_http() {
+    let options = Options { insecure_registries: vec!["a:5000".into(), "b".into()], ..options() };
+    let variables = fetcher(&AtStart::Wait, &options, 0)["env"].to_string();
+    assert!(variables.contains(r#""name":"FETCHER_ALLOW_INSECURE_REGISTRIES","value":"a:5000,b""#), "{variables}");
+    assert!(!plain().to_string().contains("INSECURE"), "and is not told of none");
 }
 
 #[test]

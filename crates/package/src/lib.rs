@@ -3,7 +3,8 @@
 //!
 //! * [`archive`]: unpacking of zip archives nobody trusts.
 //! * [`storage`]: the storage service, files on disk behind `/v1/archive`, and its client.
-//! * [`source`]: [`source::PackageStore`], the [`fission_rpc::code::CodeSource`] of a machine, with its cache.
+//! * [`source`]: [`source::PackageStore`], the [`fission_rpc::code::CodeSource`] of a machine, with its cache. Code comes
+//!   from the object itself, the storage, URLs and OCI images.
 //! * [`controller`]: build status of packages, and functions that follow their package.
 //! * [`build`]: one build, from the source to what functions load.
 //! * [`build_service`] and [`fetch_service`]: what runs in the pods of builders: runs the build, and gets its source and

@@ -5,12 +5,13 @@
 
 mod cache;
 mod download;
+mod image;
 mod origin;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::archive::{ArchiveError, UnpackLimits};
 use crate::storage::Archives;
 use cache::CodeCache;
 pub use download::FetchLimits;
+pub use image::ImageOptions;
+use image::{Image, Images};
 use origin::Origin;
 pub(crate) use origin::{Origins, archive_id, checksum};
 
@@ -46,6 +49,8 @@ pub struct Options {
     pub unpack: UnpackLimits,
     /// Limits of downloads.
     pub fetch: FetchLimits,
+    /// Limits of images.
+    pub images: ImageOptions,
 }
 
 impl Options {
@@ -57,6 +62,7 @@ impl Options {
             cache_unused_for: Duration::from_secs(3600),
             unpack: UnpackLimits::default(),
             fetch: FetchLimits::default(),
+            images: ImageOptions::default(),
         }
     }
 }
@@ -71,6 +77,7 @@ pub struct PackageStore {
 struct Inner {
     cache: CodeCache,
     origins: Origins,
+    images: Images,
     unpack: UnpackLimits,
     remembered: RwLock<HashMap<Asked, Remembered>>,
     under_way: Mutex<HashMap<String, Fetch>>,
@@ -103,6 +110,7 @@ impl PackageStore {
             shared: Arc::new(Inner {
                 cache,
                 origins: Origins::new(archives, options.fetch),
+                images: Images::new(options.images),
                 unpack: options.unpack,
                 remembered: RwLock::default(),
                 under_way: Mutex::default(),
@@ -132,6 +140,11 @@ impl PackageStore {
     /// its storage. `storagesvc` and `storagesvc.*` always are.
     pub fn add_own_host(&self, host: impl Into<String>) {
         self.shared.origins.add_own_host(host.into());
+    }
+
+    /// Reads the secrets that images are pulled with through `client`. Without one, images with pull secrets are refused.
+    pub fn read_pull_secrets_with(&self, client: kube::Client) {
+        self.shared.images.read_secrets_with(client);
     }
 }
 
@@ -194,6 +207,11 @@ impl Inner {
         asked: &Asked,
     ) -> Result<Code, Failure> {
         let keep_archive = asked.1;
+        let content = format!("{}@{}", asked.0, package.metadata.resource_version.as_deref().unwrap_or_default());
+        if let Some(image) = &archive.oci {
+            let namespace = package.metadata.namespace.clone().unwrap_or_default();
+            return self.find_or_pull(Image::of(image)?, namespace, content).await;
+        }
         let origin = self.origins.find(archive)?;
         let wanted = match &origin {
             Origin::Literal(bytes) => Some(hex(digest(&SHA256, bytes).as_ref())),
@@ -204,25 +222,55 @@ impl Inner {
         {
             return Ok(Code { path, digest: digest.clone() });
         }
-        let content = match &wanted {
-            Some(digest) => digest.clone(),
-            None => format!("{}@{}", asked.0, package.metadata.resource_version.as_deref().unwrap_or_default()),
+        let content = wanted.clone().unwrap_or(content);
+        let fetch = self.clone().fetch(origin, wanted, keep_archive);
+        self.join(format!("{content}/{keep_archive}"), fetch).await
+    }
+
+    /// The code of an image, which is always a folder. One that is pinned is not asked for when it is there.
+    async fn find_or_pull(self: Arc<Self>, image: Image, namespace: String, content: String) -> Result<Code, Failure> {
+        let pinned = image.pinned().map(|digest| image.key(digest));
+        if let Some(key) = &pinned
+            && let Some(path) = self.cache.find(key, false)
+        {
+            return Ok(Code { path, digest: key.clone() });
+        }
+        let key = format!("image {}", pinned.unwrap_or(content));
+        self.join(key, self.clone().pull(image, namespace)).await
+    }
+
+    async fn pull(self: Arc<Self>, image: Image, namespace: String) -> Result<Code, Failure> {
+        let has = |digest: &str| self.cache.find(&image.key(digest), false).is_some();
+        let pulled = self.images.pull(&image, &namespace, has, || self.cache.scratch()).await?;
+        let key = image.key(&pulled.digest);
+        if let Some(path) = self.cache.find(&key, false) {
+            return Ok(Code { path, digest: key });
+        }
+        let admit = move || {
+            let fill = |folder: &Path| self.images.flatten(&image, pulled.layers, folder, &self.unpack);
+            let path = self.cache.admit_tree(&key, fill)?;
+            self.cache.trim();
+            Ok(Code { path, digest: key })
         };
-        self.join(format!("{content}/{keep_archive}"), origin, wanted, keep_archive).await
+        let broke = |error| Failure::Unreachable(format!("its unpacking broke: {error}"));
+        tokio::task::spawn_blocking(admit).await.map_err(broke)?
     }
 
     /// Joins the fetch of this content, or starts it. The fetch runs on although those who wait go away, so that the
     /// next one finds it done.
-    fn join(self: Arc<Self>, key: String, origin: Origin, wanted: Option<String>, keep_archive: bool) -> Fetch {
-        let inner = self.clone();
+    fn join(
+        self: &Arc<Self>,
+        key: String,
+        fetch: impl Future<Output = Result<Code, Failure>> + Send + 'static,
+    ) -> Fetch {
         let mut under_way = self.lock_under_way();
         if let Some(fetch) = under_way.get(&key) {
             return fetch.clone();
         }
-        let done = Done { inner: inner.clone(), key: key.clone() };
+        let done = Done { inner: self.clone(), key: key.clone() };
         let task = tokio::spawn(async move {
             let _done = done;
-            inner.fetch(origin, wanted, keep_archive).await
+            fetch.await
         });
         let fetch = task
             .map(|ended| ended.unwrap_or_else(|error| Err(Failure::Unreachable(format!("its fetch broke: {error}")))))
@@ -247,7 +295,7 @@ impl Inner {
                 return Err(Failure::Unusable(format!("its sha256 is {found}, but its checksum says {wanted}")));
             }
             file.flush().map_err(|error| local("written", &error))?;
-            let path = self.cache.admit(file, &found, keep_archive, &self.unpack).map_err(unadmitted)?;
+            let path = self.cache.admit(file, &found, keep_archive, &self.unpack)?;
             let trimming = self.clone();
             tokio::task::spawn_blocking(move || trimming.cache.trim());
             Ok(Code { path, digest: found })
@@ -292,10 +340,12 @@ fn deployable(package: &Package) -> Result<&Archive, Failure> {
     Err(Failure::Unusable(why))
 }
 
-fn unadmitted(error: ArchiveError) -> Failure {
-    match error {
-        ArchiveError::Write { .. } => Failure::Unreachable(error.to_string()),
-        error => Failure::Unusable(error.to_string()),
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Write { .. } => Self::Unreachable(error.to_string()),
+            error => Self::Unusable(error.to_string()),
+        }
     }
 }
 

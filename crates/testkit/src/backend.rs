@@ -28,6 +28,8 @@ pub enum Call {
     Create(InstanceId),
     /// Load a function, by name and generation, from a file of this name.
     Specialize(InstanceId, String, i64, String),
+    /// Show that an instance is kept, or no longer.
+    Provisioned(InstanceId, bool),
     /// Hide an instance from routers.
     Withdraw(InstanceId),
     /// End an instance.
@@ -270,5 +272,9 @@ impl Backend for ScriptedBackend {
 
     async fn withdraw(&self, id: &InstanceId) {
         self.note(Call::Withdraw(id.clone()));
+    }
+
+    async fn provisioned(&self, id: &InstanceId, provisioned: bool) {
+        self.note(Call::Provisioned(id.clone(), provisioned));
     }
 }

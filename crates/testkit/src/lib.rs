@@ -1,5 +1,5 @@
-//! Test worlds: fixtures, code without packages, a backend whose instances do what a test says, and what clusters
-//! ([`scc`], [`scc_pod_security`]) let run.
+//! Test worlds: fixtures, code without packages, a backend whose instances do what a test says, a registry of
+//! images, and what clusters ([`scc`], [`scc_pod_security`]) let run.
 //!
 //! A dev-dependency only; it knows nothing of processes, sandboxes or sockets of the real world but the ones it opens
 //! itself. Start reading in [`backend`].
@@ -7,8 +7,10 @@
 //! Invariant: nothing here waits for luck. What a test has to wait for is waited for with a deadline ([`eventually`]).
 
 pub mod backend;
+pub mod clock;
 pub mod code;
 pub mod fixtures;
+pub mod registry;
 pub mod scc;
 pub mod scc_pod_security;
 mod server;
@@ -17,6 +19,7 @@ pub mod world;
 use std::time::Duration;
 
 pub use backend::{Call, ScriptedBackend};
+pub use clock::RuntimeClock;
 pub use code::FixedCode;
 pub use world::World;
 

@@ -46,8 +46,8 @@ pub(crate) async fn archive_bytes(s: &mut Session, package: &str, archive: &Arch
     if let Some(literal) = archive.literal.as_ref().filter(|literal| !literal.0.is_empty()) {
         return Ok(literal.0.clone());
     }
-    if archive.oci.is_some() {
-        return Err(Failure::new(format_args!("the code of package '{package}' is in an image"))
+    if let Some(oci) = &archive.oci {
+        return Err(Failure::new(format_args!("the code of package '{package}' is in the image {}", oci.image))
             .hint("pull the image with a container tool to see it"));
     }
     if archive.url.is_empty() {

@@ -83,7 +83,9 @@ pub(crate) fn describe(archive: &Archive, show_checksum: bool) -> String {
         return format!("literal, {} bytes", literal.0.len());
     }
     if let Some(oci) = &archive.oci {
-        return format!("image {}", oci.image);
+        let digest = if oci.digest.is_empty() { String::new() } else { format!("@{}", oci.digest) };
+        let folder = if oci.sub_path.is_empty() { String::new() } else { format!(", folder {}", oci.sub_path) };
+        return format!("image {}{digest}{folder}", oci.image);
     }
     match archive.url.as_str() {
         "" => String::new(),

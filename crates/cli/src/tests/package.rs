@@ -67,6 +67,10 @@ async fn an_image_is_split_into_its_name_and_digest() {
     let package: Value = serde_json::from_str(&world.ok(&line).await).unwrap();
     let oci = &package["spec"]["deployment"]["oci"];
     assert_eq!((oci["image"].as_str(), oci["digest"].as_str()), (Some("example.org/code:1"), Some(digest.as_str())));
+    let info = world.ok("pkg info --name image").await;
+    assert!(info.contains(&format!("image example.org/code:1@{digest}")), "{info}");
+    let refused = world.fails("pkg getdeploy --name image").await;
+    assert!(refused.contains("is in the image example.org/code:1"), "{refused}");
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use tower::service_fn;
 
 use super::*;
 
-type Objects = Arc<Mutex<HashMap<String, Value>>>;
+pub(super) type Objects = Arc<Mutex<HashMap<String, Value>>>;
 
 /// Answers GET and PUT of objects by path; `/status` is the same object.
-fn client(objects: &Objects) -> kube::Client {
+pub(super) fn client(objects: &Objects) -> kube::Client {
     let objects = objects.clone();
     let service = service_fn(move |request: Request<Body>| {
         let objects = objects.clone();
@@ -86,4 +86,33 @@ async fn an_environment_that_cannot_run_says_so_until_it_can() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     ask(&world, &function).await.unwrap();
     eventually("it is ready", || ready(&objects, path).is_some_and(|ready| ready.0 == "True")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_that_wants_its_instances_shared_is_told_that_they_are_not() {
+    let world = World::new(Options::default(), 1);
+    let path = "/apis/fission.io/v1/namespaces/default/environments/nodejs";
+    let objects: Objects = Arc::default();
+    tokio::spawn(world.pool_manager.clone().report_conditions(client(&objects)));
+    let declare = |mut environment: fission_api::Environment| {
+        let mut objects = objects.lock().unwrap();
+        let known = objects.get(path).map(|known| known["status"].clone()).unwrap_or_default();
+        environment.status = serde_json::from_value(known).unwrap();
+        objects.insert(path.to_owned(), serde_json::to_value(&environment).unwrap());
+        world.declared.environments.apply(environment);
+    };
+    let mut environment = fixtures::next_generation(world.declared.environments.list()[0].as_ref().clone());
+    environment.spec.allowed_functions_per_container = Some(fission_api::AllowedFunctions::Infinite);
+    declare(environment.clone());
+    let condition = || objects.lock().unwrap()[path]["status"]["conditions"][0].clone();
+    eventually("it says so", || condition()["type"] == "SharedInstances" && condition()["status"] == "False").await;
+    assert!(condition()["message"].as_str().unwrap().contains("instances of its own"));
+    let (one, two) = (world.declare(fixtures::function("one")), world.declare(fixtures::function("two")));
+    let (one, two) = (ask(&world, &one).await.unwrap(), ask(&world, &two).await.unwrap());
+    assert_ne!(one.lease.endpoint().id, two.lease.endpoint().id);
+
+    let mut single = fixtures::next_generation(environment);
+    single.spec.allowed_functions_per_container = None;
+    declare(single);
+    eventually("nothing is said any more", || condition().is_null()).await;
 }

@@ -7,6 +7,7 @@ mod crash;
 mod failure;
 mod limits;
 mod newdeploy;
+mod provisioned;
 mod reaping;
 mod remote;
 mod shutdown;

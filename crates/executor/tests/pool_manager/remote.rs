@@ -38,7 +38,7 @@ fn names(answer: &DemandAnswer) -> Vec<&str> {
 }
 
 /// What an earlier process left of a function and its package.
-fn left(world: &World, function: &Arc<Function>) -> Adopted {
+pub(super) fn left(world: &World, function: &Arc<Function>) -> Adopted {
     let environment = world.declared.environments.list().remove(0);
     let package = world.declared.packages.list().remove(0);
     let address = Address::Tcp(([127, 0, 0, 1], 8888).into());
@@ -49,6 +49,7 @@ fn left(world: &World, function: &Arc<Function>) -> Adopted {
         is_current: true,
         package: (package.metadata.uid.clone().unwrap_or_default(), package.metadata.generation.unwrap_or_default()),
         configuration: Configuration::default().fingerprint(),
+        is_provisioned: false,
         created: Created { address, pid: None, isolation: Vec::new() },
     }
 }

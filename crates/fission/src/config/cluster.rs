@@ -63,10 +63,15 @@ pub(crate) struct ClusterSettings {
     pub(crate) builder_pull_policy: String,
     /// `FETCHER_MINCPU`, `FETCHER_MINMEM`, `FETCHER_MAXCPU`, `FETCHER_MAXMEM`. 10m and 16Mi, no most.
     pub(crate) fetcher_resources: serde_json::Value,
+    /// `FETCHER_ALLOW_INSECURE_REGISTRIES`: registries that fetchers ask over plain HTTP, a list of `host` and `host:port`
+    /// with commas. None but those on loopback.
+    pub(crate) insecure_registries: Vec<String>,
     /// `POD_READY_TIMEOUT`: longest time a pod may take to be ready. `300s`.
     pub(crate) pod_ready_timeout: Duration,
     /// `OBJECT_REAPER_INTERVAL`: seconds between two looks for idle instances. 5.
     pub(crate) reap_interval: Duration,
+    /// What the executor keeps for functions before anyone asks.
+    pub(crate) provisioned: super::Provisioned,
     /// `STORAGE_PATH`: folder of the archives, of the storage role. `/archives`.
     pub(crate) storage_path: PathBuf,
     /// `LOGS_PATH`: folder of the log store, of the logs role. `/fission-logs`.
@@ -136,8 +141,10 @@ impl ClusterSettings {
             runtime_pull_policy: or("RUNTIME_IMAGE_PULL_POLICY", "IfNotPresent"),
             builder_pull_policy: or("BUILDER_IMAGE_PULL_POLICY", "IfNotPresent"),
             fetcher_resources: resources(&filled),
+            insecure_registries: list(&or(INSECURE_REGISTRIES, "")),
             pod_ready_timeout: duration("POD_READY_TIMEOUT", 300)?,
             reap_interval: duration("OBJECT_REAPER_INTERVAL", 5)?,
+            provisioned: super::Provisioned::read(&get)?,
             storage_path: or("STORAGE_PATH", "/archives").into(),
             logs_path: or("LOGS_PATH", "/fission-logs").into(),
             max_archive_bytes: or("STORAGE_MAX_ARCHIVE_SIZE_MIB", "256")
@@ -161,6 +168,9 @@ impl ClusterSettings {
         }
     }
 }
+
+/// Of the executor, and of the fetchers it makes.
+const INSECURE_REGISTRIES: &str = "FETCHER_ALLOW_INSECURE_REGISTRIES";
 
 /// The variables of [`SidecarSettings`] that hold keys.
 pub(crate) const SIDECAR_SECRETS: [&str; 6] = [
@@ -191,6 +201,8 @@ pub(crate) struct SidecarSettings {
     pub(crate) namespace: String,
     /// `FISSION_STORAGE_URL`: the storage service. `http://storagesvc.fission`.
     pub(crate) storage_url: String,
+    /// `FETCHER_ALLOW_INSECURE_REGISTRIES`, see [`ClusterSettings::insecure_registries`].
+    pub(crate) insecure_registries: Vec<String>,
 }
 
 impl SidecarSettings {
@@ -212,8 +224,14 @@ impl SidecarSettings {
             storage_key: key("FISSION_STORAGE_KEY")?,
             namespace: get("POD_NAMESPACE").unwrap_or_default(),
             storage_url: get("FISSION_STORAGE_URL").unwrap_or_else(|| "http://storagesvc.fission".into()),
+            insecure_registries: list(&get(INSECURE_REGISTRIES).unwrap_or_default()),
         })
     }
+}
+
+/// What is between commas.
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }
 
 /// A key from hex; what is not hex is the key itself, as Fission reads it.
@@ -293,6 +311,13 @@ mod tests {
         assert!(read(Some("")).unwrap_err().to_string().contains("FISSION_FETCHER_KEY"));
         assert_eq!(read(Some("0aff")).unwrap().fetcher_keys, [vec![0x0a, 0xff]]);
         assert!(read(None).unwrap().fetcher_keys.is_empty());
+    }
+
+    #[test]
+    fn registries_that_may_be_asked_over_plain_http_are_a_list() {
+        let given = settings(&[("FETCHER_ALLOW_INSECURE_REGISTRIES", "registry:5000, 10.0.0.1,")]).unwrap();
+        assert_eq!(given.insecure_registries, ["registry:5000", "10.0.0.1"]);
+        assert!(settings(&[]).unwrap().insecure_registries.is_empty());
     }
 
     #[test]

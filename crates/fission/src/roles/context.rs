@@ -108,6 +108,7 @@ impl Context {
             fetcher_pull_policy: settings.fetcher_pull_policy.clone(),
             runtime_pull_policy: settings.runtime_pull_policy.clone(),
             fetcher_resources: settings.fetcher_resources.clone(),
+            insecure_registries: settings.insecure_registries.clone(),
             storage_url: format!("http://storagesvc.{}", settings.install_namespace),
             runtime_pod_patch: patch("runtime-podspec-patch.yaml")?,
             builder_pod_patch: patch("builder-podspec-patch.yaml")?,

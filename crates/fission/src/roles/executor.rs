@@ -50,6 +50,8 @@ pub(super) async fn run() -> Result<()> {
         max_instances: MAX_INSTANCES,
         specializations: SPECIALIZATIONS,
         scaled_elsewhere: true,
+        provisioned: context.settings.provisioned.enabled,
+        provisioned_per_function: context.settings.provisioned.per_function,
         ..fission_executor::Options::default()
     };
     let index = Arc::new(Index::default());

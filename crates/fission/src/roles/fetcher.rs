@@ -44,8 +44,10 @@ pub(super) async fn run() -> Result<()> {
     let key = settings.storage_key.as_deref().map(Key::from_bytes);
     let storage = RemoteStorage::new(&settings.storage_url, key, Some(settings.namespace.clone()))
         .with_context(|| format!("FISSION_STORAGE_URL={}", settings.storage_url))?;
-    let code = PackageStore::new(fission_package::source::Options::new(cache.path()), storage.clone())
-        .context("the folder of fetched code cannot be used")?;
+    let mut options = fission_package::source::Options::new(cache.path());
+    options.images.insecure_registries = settings.insecure_registries;
+    let code = PackageStore::new(options, storage.clone()).context("the folder of fetched code cannot be used")?;
+    code.read_pull_secrets_with(client.clone());
     let packages = Path::new(PACKAGES);
     let beside_builder = match packages.is_dir() {
         true => FetchService::new(client.clone(), storage, packages)

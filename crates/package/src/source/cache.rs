@@ -128,7 +128,7 @@ impl CodeCache {
     ) -> Result<PathBuf, ArchiveError> {
         let is_archive = archive::starts_as_zip(file.as_file()).map_err(unwritten(&self.dir))?;
         if is_archive && !keep_archive {
-            return self.admit_tree(file.as_file_mut(), digest, limits);
+            return self.admit_tree(digest, |tree| archive::unpack(file.as_file_mut(), tree, limits));
         }
         let name = if is_archive { archive_name(digest) } else { digest.to_owned() };
         let path = self.dir.join(&name);
@@ -139,10 +139,15 @@ impl CodeCache {
         Ok(path)
     }
 
-    fn admit_tree(&self, archive: &mut File, digest: &str, limits: &UnpackLimits) -> Result<PathBuf, ArchiveError> {
+    /// Takes in a folder that `fill` writes, under the name of a digest. Blocking.
+    pub(super) fn admit_tree<E: From<ArchiveError>>(
+        &self,
+        digest: &str,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
         let (name, path) = (tree_name(digest), self.dir.join(tree_name(digest)));
         let tree = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(&self.dir).map_err(unwritten(&self.dir))?;
-        archive::unpack(archive, tree.path(), limits)?;
+        fill(tree.path())?;
         let tree = tree.keep();
         let result = seal(&tree).and_then(|bytes| fs::rename(&tree, &path).map(|()| bytes));
         match result {
@@ -154,7 +159,7 @@ impl CodeCache {
             }
             Err(source) => {
                 remove(&tree);
-                return Err(ArchiveError::Write { path, source });
+                return Err(ArchiveError::Write { path, source }.into());
             }
         }
         Ok(path)

@@ -147,6 +147,19 @@ fn check(url: &Url) -> Result<(), String> {
     }
 }
 
+/// Whether a host may be asked by a client that resolves names itself. A name that leads nowhere may: its client says so.
+pub(super) async fn check_host(host: &str) -> Result<(), String> {
+    let refuse = |address: IpAddr| is_forbidden(address).then(|| format!("{host} is refused: {FORBIDDEN}"));
+    let found: Vec<IpAddr> = match host.parse() {
+        Ok(address) => vec![address],
+        Err(_) => match tokio::net::lookup_host((host, 0)).await {
+            Ok(found) => found.map(|address| address.ip()).collect(),
+            Err(_) => Vec::new(),
+        },
+    };
+    found.into_iter().find_map(refuse).map_or(Ok(()), Err)
+}
+
 const FORBIDDEN: &str = "its address belongs to the machine's own network or cloud metadata service";
 
 /// Addresses a package must never be fetched from: they give credentials of the machine to whoever asks from it.

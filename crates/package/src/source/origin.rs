@@ -81,8 +81,7 @@ impl Origins {
             return Ok(Origin::Literal(bytes.0.clone()));
         }
         if archive.url.is_empty() {
-            let why =
-                "its code is an OCI image, which this server does not run; give it a file, a zip archive or a URL";
+            let why = "an OCI image is code to be run, not to be built; give a file, a zip archive or a URL";
             return Err(Failure::Unusable(why.to_owned()));
         }
         let bad = |error| Failure::Unusable(format!("its URL {:?} cannot be read: {error}", archive.url));

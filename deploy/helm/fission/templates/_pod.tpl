@@ -48,6 +48,10 @@ seccompProfile: {type: RuntimeDefault}
   value: {{ .Values.fetcher.resource.cpu.limits | quote }}
 - name: FETCHER_MAXMEM
   value: {{ .Values.fetcher.resource.mem.limits | quote }}
+{{- with .Values.fetcher.allowInsecureRegistries }}
+- name: FETCHER_ALLOW_INSECURE_REGISTRIES
+  value: {{ . | quote }}
+{{- end }}
 {{- end -}}
 
 {{- /*

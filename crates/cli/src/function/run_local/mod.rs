@@ -126,7 +126,7 @@ fn refuse_what_cannot_be(args: &RunLocalArgs, sources: &SourceFlags) -> Outcome 
         .hint("print what you want to see: every line is shown, and --watch has the change running when it is saved"));
     }
     if sources.oci.is_some() {
-        return Err(Failure::new("--oci is not possible here: the code of an image is mounted by a cluster")
+        return Err(Failure::new("--oci is not possible here: what runs is what is edited, and an image is not")
             .hint("give files: --code hello.js, or a folder: --deployarchive dist/"));
     }
     if sources.is_empty() {
