@@ -430,3 +430,7 @@ fn look_at(shared: &Arc<Shared>, key: &ObjectKey, pod: Option<&Pod>) {
     }
     let _ = shared.exits.send(InstanceExit { id, why });
 }
+
+#[cfg(test)]
+#[path = "backend_tests.rs"]
+mod tests;

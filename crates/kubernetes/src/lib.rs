@@ -7,7 +7,7 @@
 //! `template` (what they are made of) and `specialize` (how one becomes a function's). [`scaled`] looks after functions
 //! that Kubernetes scales itself, `services` and [`slices`] are how routers learn of endpoints, [`fetcher`] is what runs
 //! beside the environment in each pod, [`leader`] elects one of several equal processes, [`logs`]
-//! reads what pods print, [`exposure`] leads the edge of the cluster to the router.
+//! reads what pods print, [`exposure`] leads the edge of the cluster to the router. `RACES.md` lists what must not happen.
 
 pub mod backend;
 pub mod builder;

@@ -193,6 +193,8 @@ fn serve(shared: &Arc<Shared>, id: &InstanceId, pod: ObjectKey, load: &Load) {
                 return;
             }
             match set_served(&shared, &pod, true).await {
+                // Withdrawn while it was shown: of the two writes the other may have come first.
+                Ok(()) if shared.is_withdrawn(&id) => drop(set_served(&shared, &pod, false).await),
                 Ok(()) => return,
                 Err(kube::Error::Api(status)) if status.code == 404 => return,
                 Err(error) => tracing::warn!(%pod, %error, "a pod could not be shown to routers; trying again"),

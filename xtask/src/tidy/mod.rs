@@ -6,6 +6,7 @@ mod leftovers;
 mod lengths;
 mod lints;
 mod machine_paths;
+mod races;
 mod scan;
 mod settings;
 mod source;
@@ -62,6 +63,11 @@ const CHECKS: &[Check] = &[
         name: "workloads",
         reason: "Kubernetes workloads are named in crates/kubernetes only; the platform knows instances",
         run: workloads::run,
+    },
+    Check {
+        name: "races",
+        reason: "a page that promises tests is worth as much as the tests are there",
+        run: races::run,
     },
     Check {
         name: "settings",
