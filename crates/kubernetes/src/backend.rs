@@ -137,6 +137,13 @@ impl Shared {
         self.withdrawn().contains(id)
     }
 
+    /// An instance is not what it was taken for, and is told to have ended. Its pod is left to whose it is.
+    pub(crate) fn lost(&self, id: &InstanceId, why: String) {
+        if self.pools().take(id).is_some() {
+            let _ = self.exits.send(InstanceExit { id: id.clone(), why });
+        }
+    }
+
     /// Hides a number on a pod.
     pub(crate) fn mask(&self, pod: &str) -> u64 {
         mask(&self.options.secret.current, pod)

@@ -26,6 +26,10 @@ struct State {
     happened: Vec<String>,
     /// Patches are answered as if they had been taken.
     swallows: bool,
+    /// Nothing is answered but 503.
+    is_away: bool,
+    /// Requests fetchers got.
+    asked: usize,
     /// What fetchers answer; they wait while there is nothing.
     answer: Option<StatusCode>,
 }
@@ -49,6 +53,7 @@ impl World {
     }
 
     async fn fetch(&self) -> StatusCode {
+        self.state().asked += 1;
         loop {
             let answer = self.state().answer;
             if let Some(answer) = answer {
@@ -120,6 +125,9 @@ impl State {
             let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "reason": "x", "message": "it is otherwise" });
             (code, status)
         };
+        if self.is_away {
+            return failed(StatusCode::SERVICE_UNAVAILABLE);
+        }
         let Some(name) = path.strip_prefix("/api/v1/namespaces/default/pods/") else {
             // Deployments and Services: taken as they are.
             return (StatusCode::OK, body);
@@ -130,7 +138,10 @@ impl State {
                 self.happened.push(format!("deleted {name}"));
                 (StatusCode::OK, self.pods.remove(name).unwrap())
             }
-            Method::PATCH if self.swallows => (StatusCode::OK, pod.clone()),
+            Method::PATCH if self.swallows => {
+                self.happened.push("swallowed".into());
+                (StatusCode::OK, pod.clone())
+            }
             Method::PATCH if body.is_array() => {
                 let patch: json_patch::Patch = serde_json::from_value(body).unwrap();
                 if json_patch::patch(pod, &patch).is_err() {
@@ -181,32 +192,52 @@ fn load() -> Load {
     }
 }
 
+async fn next_exit(backend: &KubernetesBackend) -> InstanceExit {
+    backend.exits().recv().await.expect("a backend that is there")
+}
+
+/// Waits until an instance is told to have ended.
+async fn ended(backend: &KubernetesBackend) -> String {
+    let exit = tokio::time::timeout(Duration::from_secs(20), next_exit(backend)).await;
+    exit.expect("it is told").why
+}
+
 #[tokio::test]
 async fn of_two_executors_that_see_one_pod_one_gets_it() {
     let world = World::new().await;
     world.state().answer = Some(StatusCode::OK);
     let pod = world.pod("pod", json!({}));
-    let (one, other) = (world.backend(&[pod.clone()]), world.backend(&[pod]));
+    let (one, other) = (world.backend(std::slice::from_ref(&pod)), world.backend(std::slice::from_ref(&pod)));
     one.create(spec("a")).await.unwrap();
     other.create(spec("b")).await.unwrap();
-    let (a, b) = (InstanceId("a".into()), InstanceId("b".into()));
-    let (first, second) = tokio::join!(one.specialize(&a, load()), other.specialize(&b, load()));
-    let refused = match (first, second) {
-        (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
-        both => panic!("{both:?}"),
-    };
-    assert!(refused.to_string().contains("could not be claimed"), "{refused}");
+    one.specialize(&InstanceId("a".into()), load()).await.unwrap();
+    world.until(|state| state.happened.contains(&"claimed".to_owned())).await;
+    // Its fetcher refuses another function; even if it did not, the labels are somebody's.
+    world.state().answer = Some(StatusCode::CONFLICT);
+    let refused = other.specialize(&InstanceId("b".into()), load()).await.unwrap_err();
+    assert!(
+        matches!(&refused, BackendError::Broken { why, .. } if why.contains("has a function already")),
+        "{refused}"
+    );
+    world.state().answer = Some(StatusCode::OK);
+    other.specialize(&InstanceId("b".into()), load()).await.unwrap();
+    let why = ended(&other).await;
+    assert!(why.contains("is no longer ours"), "{why}");
+    assert!(world.state().pods.contains_key("pod"), "whose it is keeps it");
 }
 
 #[tokio::test]
-async fn a_claim_the_api_server_took_and_did_not_do_is_noticed() {
+async fn a_claim_the_api_server_took_and_did_not_do_is_made_again() {
     let world = World::new().await;
     world.state().answer = Some(StatusCode::OK);
     let backend = world.backend(&[world.pod("pod", json!({}))]);
     backend.create(spec("a")).await.unwrap();
     world.state().swallows = true;
-    let refused = backend.specialize(&InstanceId("a".into()), load()).await.unwrap_err();
-    assert!(refused.to_string().contains("was not claimed although"), "{refused}");
+    backend.specialize(&InstanceId("a".into()), load()).await.unwrap();
+    world.until(|state| state.happened.contains(&"swallowed".to_owned())).await;
+    world.state().swallows = false;
+    world.until(|state| state.happened.contains(&"claimed".to_owned())).await;
+    assert_eq!(world.label("pod", labels::FUNCTION_UID), "f-1");
 }
 
 #[tokio::test]
@@ -217,14 +248,28 @@ async fn routers_see_a_pod_only_after_its_function_is_loaded() {
     let id = InstanceId("a".into());
     let loading = backend.specialize(&id, load());
     let answering = async {
-        world.until(|state| state.happened == ["claimed"]).await;
+        world.until(|state| state.asked == 1).await;
         assert_eq!(world.label("pod", SERVED), Value::Null);
         world.state().answer = Some(StatusCode::OK);
     };
     let (loaded, ()) = tokio::join!(loading, answering);
     loaded.unwrap();
-    world.until(|state| state.happened.len() == 3).await;
-    assert_eq!(world.state().happened, ["claimed", "loaded", r#"labels {"fission.io/served":"true"}"#]);
+    world.until(|state| state.happened.len() == 2).await;
+    assert_eq!(world.state().happened, ["loaded", "claimed"]);
+    assert_eq!(world.label("pod", SERVED), "true");
+}
+
+#[tokio::test]
+async fn a_function_is_served_while_the_api_server_is_away_and_labelled_when_it_is_back() {
+    let world = World::new().await;
+    world.state().answer = Some(StatusCode::OK);
+    let backend = world.backend(&[world.pod("pod", json!({}))]);
+    backend.create(spec("a")).await.unwrap();
+    world.state().is_away = true;
+    backend.specialize(&InstanceId("a".into()), load()).await.unwrap();
+    assert_eq!(world.label("pod", SERVED), Value::Null);
+    world.state().is_away = false;
+    world.until(|state| state.happened.contains(&"claimed".to_owned())).await;
 }
 
 #[tokio::test]
@@ -249,6 +294,7 @@ async fn a_pod_is_hidden_from_routers_before_it_is_deleted() {
     backend.create(spec("a")).await.unwrap();
     let id = InstanceId("a".into());
     backend.specialize(&id, load()).await.unwrap();
+    world.until(|state| state.happened.contains(&"claimed".to_owned())).await;
     backend.withdraw(&id).await;
     backend.destroy(&id, Duration::ZERO).await;
     let happened = world.state().happened.clone();

@@ -1,7 +1,12 @@
-//! A generic pod becomes a function's: its labels, and the code its fetcher loads, at the same time.
+//! A generic pod becomes a function's: its fetcher loads the code, then its labels say whose it is.
 //!
-//! The change of labels is a compare-and-swap on `managed`, so that of two executors one wins. Requests reach the pod only
-//! after both are done, through the answer to the router at once, and through the label `served` a moment later.
+//! Who a pod belongs to is decided by its fetcher, which loads one function and refuses every other. So the router that
+//! waits is answered as soon as the function is loaded, without the API server; the labels follow at once, by a
+//! compare-and-swap on `managed`, and with them the other routers. That the Deployment makes another pod, which takes the
+//! node's processors for a second, thus begins behind the request and not beside it.
+//!
+//! If this process ends in between, a generic pod is left that has a function. The next executor has it load another,
+//! is told so by the fetcher, and ends it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,26 +50,33 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// Pause before the label is tried again to be written.
-const LABEL_PAUSE: Duration = Duration::from_millis(500);
-/// Tries of writing it: half a minute.
-const LABEL_TRIES: u32 = 60;
+/// First pause before labels are tried again to be written; it doubles up to [`PUBLISH_PAUSE_MAX`].
+const PUBLISH_PAUSE: Duration = Duration::from_millis(100);
+/// Longest such pause.
+const PUBLISH_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Loads a function into a pod.
 pub(crate) async fn specialize(shared: &Arc<Shared>, id: &InstanceId, load: &Load) -> Result<SocketAddr, BackendError> {
-    let broken = |why: String| BackendError::Broken { instance: id.clone(), why };
-    let held = shared.pools().claim(id).ok_or_else(|| broken("is gone".to_owned()))?;
-    let claiming = async { claim(shared, &held, load).await.map_err(broken) };
-    let loading = fetch_and_load(shared, id, &held, load);
-    let both = async { tokio::try_join!(claiming, loading) };
+    let broken = |why: &str| BackendError::Broken { instance: id.clone(), why: why.to_owned() };
+    let held = shared.pools().claim(id).ok_or_else(|| broken("is gone"))?;
     let late = |_| BackendError::TimedOut { instance: id.clone(), seconds: load.timeout.as_secs() };
-    tokio::time::timeout(load.timeout, both).await.map_err(late)??;
-    serve(shared, id, held.pod.clone(), load);
-    Ok(held.address)
+    tokio::time::timeout(load.timeout, fetch_and_load(shared, id, &held, load)).await.map_err(late)??;
+    let address = held.address;
+    let (shared, id, load) = (shared.clone(), id.clone(), load.clone());
+    tokio::spawn(async move { publish(&shared, &id, &held, &load).await });
+    Ok(address)
 }
 
-/// Makes the pod the function's.
-async fn claim(shared: &Shared, held: &Held, load: &Load) -> Result<(), String> {
+/// Why a pod could not be claimed.
+enum Unclaimed {
+    /// It is another's, or there is no such pod.
+    Lost(String),
+    /// It may work the next time.
+    Again(String),
+}
+
+/// Makes the pod the function's, and shows it to routers.
+async fn claim(shared: &Shared, held: &Held, load: &Load) -> Result<(), Unclaimed> {
     let api: Api<Pod> = Api::namespaced(shared.client.clone(), &held.pod.namespace);
     let function = &load.function;
     let label = |key: &str, value: &str| json!({ "op": "add", "path": path("labels", key), "value": value });
@@ -78,6 +90,7 @@ async fn claim(shared: &Shared, held: &Held, load: &Load) -> Result<(), String> 
         label(labels::FUNCTION_NAMESPACE, namespace(function.as_ref())),
         label(labels::FUNCTION_UID, uid(function.as_ref())),
         label(labels::FUNCTION_GENERATION, &function.metadata.generation.unwrap_or_default().to_string()),
+        label(SERVED, "true"),
         note(EXECUTOR, &shared.process),
         note(HOST, &held.address.to_string()),
         note(VERSION, function.metadata.resource_version.as_deref().unwrap_or_default()),
@@ -89,9 +102,14 @@ async fn claim(shared: &Shared, held: &Held, load: &Load) -> Result<(), String> 
             patch.push(label(key, value));
         }
     }
-    let patch: json_patch::Patch = serde_json::from_value(Value::Array(patch)).map_err(|error| error.to_string())?;
+    let patch: json_patch::Patch =
+        serde_json::from_value(Value::Array(patch)).map_err(|error| Unclaimed::Lost(error.to_string()))?;
     let patched = api.patch(&held.pod.name, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
-    let pod = patched.map_err(|error| format!("pod {} could not be claimed: {error}", held.pod))?;
+    let pod = patched.map_err(|error| match error {
+        // 422: `managed` is not what was tested for.
+        kube::Error::Api(status) if matches!(status.code, 404 | 422) => Unclaimed::Lost(status.message.clone()),
+        error => Unclaimed::Again(error.to_string()),
+    })?;
     // A patch that was taken and did nothing has been seen.
     if pods::label(&pod, labels::MANAGED) == "false"
         && pods::label(&pod, labels::FUNCTION_UID) == uid(function.as_ref())
@@ -99,7 +117,7 @@ async fn claim(shared: &Shared, held: &Held, load: &Load) -> Result<(), String> 
     {
         return Ok(());
     }
-    Err(format!("pod {} was not claimed although the API server said so", held.pod))
+    Err(Unclaimed::Again("the API server took the change and did not make it".to_owned()))
 }
 
 /// A place in an object's metadata as JSON patch names it.
@@ -162,6 +180,9 @@ async fn fetch_and_load(shared: &Shared, id: &InstanceId, held: &Held, load: &Lo
                 let (status, is_functions) =
                     (response.status(), response.headers().get(COMPONENT).is_some_and(|who| who == "function"));
                 let message = response.text().await.unwrap_or_default().trim().to_owned();
+                if status == http::StatusCode::CONFLICT && !is_functions {
+                    return Err(broken(format!("has a function already: {message}")));
+                }
                 if is_functions || status.is_client_error() {
                     return Err(BackendError::Refused { status: status.as_u16(), message });
                 }
@@ -182,26 +203,31 @@ async fn fetch_and_load(shared: &Shared, id: &InstanceId, held: &Held, load: &Lo
     Ok(())
 }
 
-/// Lets routers find the pod, in the background: the one that asked has its address already.
-fn serve(shared: &Arc<Shared>, id: &InstanceId, pod: ObjectKey, load: &Load) {
-    let (shared, id, function) = (shared.clone(), id.clone(), load.function.clone());
-    tokio::spawn(async move {
-        shared.services.ensure(&function, &pod.namespace).await;
-        for _ in 0..LABEL_TRIES {
-            // Withdrawn meanwhile: it must not come back.
-            if !shared.pools().of(&id).is_some_and(|held| held.claimed) || shared.is_withdrawn(&id) {
+/// Lets everybody see whose the pod is: the router that asked has its address already. Tries for as long as the instance
+/// is wanted, so that the function goes on being served while the API server is away.
+async fn publish(shared: &Arc<Shared>, id: &InstanceId, held: &Held, load: &Load) {
+    let mut pause = PUBLISH_PAUSE;
+    let is_wanted = || shared.pools().of(id).is_some_and(|held| held.claimed) && !shared.is_withdrawn(id);
+    while is_wanted() {
+        match claim(shared, held, load).await {
+            Ok(()) => break,
+            Err(Unclaimed::Lost(why)) => {
+                shared.lost(id, format!("pod {} is no longer ours: {why}", held.pod.name));
                 return;
             }
-            match set_served(&shared, &pod, true).await {
-                // Withdrawn while it was shown: of the two writes the other may have come first.
-                Ok(()) if shared.is_withdrawn(&id) => drop(set_served(&shared, &pod, false).await),
-                Ok(()) => return,
-                Err(kube::Error::Api(status)) if status.code == 404 => return,
-                Err(error) => tracing::warn!(%pod, %error, "a pod could not be shown to routers; trying again"),
+            Err(Unclaimed::Again(why)) => {
+                tracing::warn!(pod = %held.pod, why, "a pod that serves could not be labelled; trying again");
             }
-            tokio::time::sleep(LABEL_PAUSE).await;
         }
-    });
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PUBLISH_PAUSE_MAX);
+    }
+    if !is_wanted() {
+        // Withdrawn meanwhile: of the two writes the other may have come first.
+        let _ = set_served(shared, &held.pod, false).await;
+        return;
+    }
+    shared.services.ensure(&load.function, &held.pod.namespace).await;
 }
 
 /// Sets or takes the label that lets routers send requests to a pod.

@@ -10,6 +10,7 @@ pub(crate) async fn warm(cluster: &Cluster) -> (String, String) {
     let name = cluster.function("fn", &env, "a.js", &node("here"), &["--requestsperpod", "50"]);
     let path = format!("/{name}");
     cluster.answers(&path, "here").await;
+    cluster.serving(&name).await;
     (name, path)
 }
 

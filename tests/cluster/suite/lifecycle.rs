@@ -11,8 +11,7 @@ async fn an_idle_pod_is_removed_and_the_next_request_starts_another() {
     let name = cluster.function("fn", &env, "a.js", &node("here"), &["--idletimeout", "3"]);
     let path = format!("/{name}");
     cluster.answers(&path, "here").await;
-    let first = cluster.pods(&name);
-    assert_eq!(first.len(), 1);
+    let first = cluster.serving(&name).await;
     cluster.eventually("the idle pod is gone", || cluster.pods(&name).is_empty()).await;
     cluster.answers(&path, "here").await;
     assert_ne!(cluster.pods(&name), first);
@@ -109,7 +108,7 @@ async fn a_new_executor_adopts_what_serves_and_nobody_notices() {
     let name = cluster.function("fn", &env, "a.js", &node("here"), &["--requestsperpod", "50"]);
     let path = format!("/{name}");
     cluster.answers(&path, "here").await;
-    let before = cluster.pods(&name);
+    let before = cluster.serving(&name).await;
     cluster
         .eventually("the pod is shown to routers", || {
             let selector = format!("functionName={name},fission.io/served=true");

@@ -41,7 +41,7 @@ async fn an_upgrade_from_the_previous_commit_drops_no_request() {
     let name = cluster.function("fn", &env, "a.js", &node("here"), &["--requestsperpod", "50"]);
     let path = format!("/{name}");
     cluster.answers(&path, "here").await;
-    let before = cluster.pods(&name);
+    let before = cluster.serving(&name).await;
 
     let load = cluster.load(&path, 3);
     let deploy = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/fission.yaml"));

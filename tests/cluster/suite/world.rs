@@ -245,6 +245,12 @@ impl Cluster {
         living.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// The same, once there is one: its labels come a moment after its first answer.
+    pub(crate) async fn serving(&self, function: &str) -> Vec<String> {
+        self.eventually("a pod is the function's", || !self.pods(function).is_empty()).await;
+        self.pods(function)
+    }
+
     /// Starts requests that go on until it is dropped or ended.
     pub(crate) fn load(self: &Arc<Self>, path: &str, at_once: usize) -> Load {
         let (sender, receiver) = tokio::sync::watch::channel(false);

@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn a_test_that_was_renamed_is_missed() {
-        let page = "| a race | `a_test_that_is_still_here_and_runs`, `a_test_that_was_here_once_upon_a_time` and `short` |\n";
+        let page =
+            "| a race | `a_test_that_is_still_here_and_runs`, `a_test_that_was_here_once_upon_a_time` and `short` |\n";
         let test = "#[test]\nfn a_test_that_is_still_here_and_runs() {}\n";
         let found = run(&Tree::of(&[(PAGE, page), ("crates/router/src/a.rs", test)]));
         let missing = "there is no test a_test_that_was_here_once_upon_a_time";

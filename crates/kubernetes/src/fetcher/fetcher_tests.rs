@@ -107,3 +107,18 @@ async fn a_name_outside_of_the_shared_directory_is_refused() {
     assert_eq!((status, component.as_deref()), (400, Some("fetcher")), "{text}");
     assert!(world.told.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_pod_loads_one_function_and_whoever_asks_for_another_is_refused() {
+    let world = world(202, "").await;
+    let of = |uid: &str| {
+        let mut request = request("deployarchive");
+        request["LoadReq"]["FunctionMetadata"] = json!({ "name": "hello", "uid": uid, "generation": 1 });
+        request
+    };
+    assert_eq!(post_to(&world.fetcher, &of("one")).await.0, 200);
+    assert_eq!(post_to(&world.fetcher, &of("one")).await.0, 200, "who asks twice has it");
+    let (status, component, text) = post_to(&world.fetcher, &of("other")).await;
+    assert_eq!((status, component.as_deref()), (409, Some("fetcher")), "{text}");
+    assert_eq!(world.told.lock().unwrap().len(), 1, "the environment is told once");
+}

@@ -9,7 +9,7 @@ mod load;
 mod place;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -87,6 +87,16 @@ struct Inner {
     code: Arc<dyn CodeSource>,
     places: Places,
     ready: watch::Sender<bool>,
+    whose: Mutex<Whose>,
+}
+
+/// Which function a pod was told to load, as whoever asked named it: uid and generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Whose {
+    #[default]
+    Nobodys,
+    Loads(String),
+    Has(String),
 }
 
 impl Fetcher {
@@ -94,7 +104,7 @@ impl Fetcher {
     /// load; else it is ready when [`Self::specialize`] has succeeded.
     pub fn new(client: Client, code: Arc<dyn CodeSource>, places: Places, waits: bool) -> Result<Self, reqwest::Error> {
         let (http, ready) = (fission_rpc::signed::client().build()?, watch::Sender::new(waits));
-        Ok(Self { inner: Arc::new(Inner { client, http, code, places, ready }) })
+        Ok(Self { inner: Arc::new(Inner { client, http, code, places, ready, whose: Mutex::default() }) })
     }
 
     /// Everything it serves, unsigned: put a [`fission_rpc::signed::Verifier`] before it.
@@ -129,10 +139,36 @@ impl Fetcher {
         inner.ready.send_replace(true);
         Ok(())
     }
+
+    /// The same for whoever comes first: of several executors that take a pod, this is what decides. Who repeats a request
+    /// that was done is told so; who asks for another function is refused with 409.
+    async fn specialize_once(&self, request: &SpecializeRequest) -> Result<(), Failure> {
+        let asked = request.load.metadata.as_ref().map(|function| {
+            format!("{} {}", function.uid.as_deref().unwrap_or_default(), function.generation.unwrap_or_default())
+        });
+        let asked = asked.unwrap_or_default();
+        let whose = || self.inner.whose.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut whose = whose();
+            match &*whose {
+                Whose::Nobodys => *whose = Whose::Loads(asked.clone()),
+                Whose::Has(function) if *function == asked => return Ok(()),
+                Whose::Has(_) => return Err(Failure::fetcher(409, "this pod serves another function")),
+                Whose::Loads(_) => return Err(Failure::fetcher(409, "this pod loads a function for another executor")),
+            }
+        }
+        let outcome = self.specialize(request).await;
+        *whose() = match &outcome {
+            Ok(()) => Whose::Has(asked),
+            // Nothing was loaded: whoever asked tries again, or ends the pod.
+            Err(_) => Whose::Nobodys,
+        };
+        outcome
+    }
 }
 
 async fn specialize(State(fetcher): State<Fetcher>, Json(request): Json<SpecializeRequest>) -> Result<(), Failure> {
-    let outcome = fetcher.specialize(&request).await;
+    let outcome = fetcher.specialize_once(&request).await;
     if let Err(failure) = &outcome {
         tracing::warn!(status = failure.status, component = failure.component, failure.message, "not specialized");
     }
