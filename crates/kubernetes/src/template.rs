@@ -73,8 +73,10 @@ fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
 
 /// What a pod's fetcher does at its start.
 pub(crate) enum AtStart {
-    /// Waits to be told what to load.
+    /// Waits to be told what to load, beside an environment.
     Wait,
+    /// Waits to be told what to fetch and store, beside a builder.
+    Build,
     /// Loads this: the body of a `/specialize` request.
     Load(String),
 }
@@ -172,6 +174,8 @@ pub(crate) fn fetcher(at_start: &AtStart, options: &Options, grace: i64) -> Valu
     if let AtStart::Load(request) = at_start {
         args.extend(["--specialize".to_owned(), request.clone()]);
     }
+    // A generic pod is ready when its environment listens: then a function can be loaded at once.
+    let started = if matches!(at_start, AtStart::Wait) { "/readiness-healthz" } else { "/healthz" };
     let mut container = json!({
         "name": FETCHER,
         "image": options.fetcher_image,
@@ -181,7 +185,7 @@ pub(crate) fn fetcher(at_start: &AtStart, options: &Options, grace: i64) -> Valu
         "resources": options.fetcher_resources,
         "volumeMounts": mounts("fetcher-tmp", true),
         "startupProbe": {
-            "httpGet": { "path": "/healthz", "port": FETCHER_PORT }, "periodSeconds": 1, "failureThreshold": 60,
+            "httpGet": { "path": started, "port": FETCHER_PORT }, "periodSeconds": 1, "failureThreshold": 300,
         },
         "livenessProbe": { "httpGet": { "path": "/healthz", "port": FETCHER_PORT }, "periodSeconds": 10 },
         "securityContext": container_security(true),

@@ -127,4 +127,8 @@ fn a_function_of_its_own_is_given_its_resources_over_those_of_the_environment() 
     let pod = environment_pod(&environment, Some(&function), &AtStart::Load("{}".into()), &options()).unwrap();
     assert_eq!(pod["containers"][0]["resources"]["requests"], json!({ "cpu": "2", "memory": "1Gi" }));
     assert!(pod["containers"][1]["readinessProbe"].is_object(), "it is ready when it has loaded");
+    let generic = plain();
+    let probe = |container: &Value| container["startupProbe"]["httpGet"]["path"].clone();
+    assert_eq!(probe(&generic["containers"][1]), "/readiness-healthz", "it is ready when its environment listens");
+    assert_eq!(probe(&fetcher(&AtStart::Build, &options(), 0)), "/healthz", "a builder has no environment");
 }

@@ -49,14 +49,14 @@ pub(super) async fn run() -> Result<()> {
     let code = PackageStore::new(options, storage.clone()).context("the folder of fetched code cannot be used")?;
     code.read_pull_secrets_with(client.clone());
     let packages = Path::new(PACKAGES);
-    let beside_builder = match packages.is_dir() {
+    let is_beside_builder = packages.is_dir();
+    let beside_builder = match is_beside_builder {
         true => FetchService::new(client.clone(), storage, packages)
             .with_context(|| format!("{PACKAGES} cannot be used"))?
             .http(),
         false => Router::new(),
     };
-    let fetcher = Fetcher::new(client, Arc::new(code), Places::default(), at_start.is_none());
-    let fetcher = fetcher.context("no HTTP client can be made")?;
+    let fetcher = Fetcher::new(client, Arc::new(code), Places::default()).context("no HTTP client can be made")?;
 
     let mut router = fetcher.http().merge(beside_builder);
     if !settings.fetcher_keys.is_empty() {
@@ -65,7 +65,12 @@ pub(super) async fn run() -> Result<()> {
     }
     let router = router.merge(fetcher.events());
     match at_start {
-        None => serve(router, PORT, shutdown).await,
+        None => {
+            if !is_beside_builder {
+                tokio::spawn(async move { fetcher.environment_listens().await });
+            }
+            serve(router, PORT, shutdown).await
+        }
         Some(request) => {
             let serving = tokio::spawn(serve(router, PORT, shutdown));
             if let Err(failure) = fetcher.specialize(&request).await {

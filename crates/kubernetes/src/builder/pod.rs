@@ -163,7 +163,7 @@ fn builder(environment: &Environment, settings: &Settings) -> Result<Value, Stri
 }
 
 fn fetcher(options: &Options) -> Value {
-    let mut container = template::fetcher(&AtStart::Wait, options, 0);
+    let mut container = template::fetcher(&AtStart::Build, options, 0);
     container["volumeMounts"] = json!([
         { "name": "packages", "mountPath": PACKAGES },
         { "name": "podinfo", "mountPath": "/etc/podinfo", "readOnly": true },

@@ -53,7 +53,7 @@ async fn world(status: u16, text: &'static str) -> World {
         Err::<http::Response<Body>, _>(std::io::Error::other("no API server is needed"))
     });
     let code = Arc::new(Files(dir.path().join("code")));
-    World { fetcher: Fetcher::new(Client::new(nobody, "default"), code, places, false).unwrap(), dir, told }
+    World { fetcher: Fetcher::new(Client::new(nobody, "default"), code, places).unwrap(), dir, told }
 }
 
 fn request(filename: &str) -> Value {
@@ -121,4 +121,24 @@ async fn a_pod_loads_one_function_and_whoever_asks_for_another_is_refused() {
     let (status, component, text) = post_to(&world.fetcher, &of("other")).await;
     assert_eq!((status, component.as_deref()), (409, Some("fetcher")), "{text}");
     assert_eq!(world.told.lock().unwrap().len(), 1, "the environment is told once");
+}
+
+#[tokio::test]
+async fn a_generic_pod_is_ready_when_its_environment_listens_and_not_before() {
+    let world = world(200, "").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let environment = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let inner = &world.fetcher.inner;
+    let places = Places { environment: environment.clone(), ..inner.places.clone() };
+    let fetcher = Fetcher::new(inner.client.clone(), inner.code.clone(), places).unwrap();
+    let waiting = tokio::spawn({
+        let fetcher = fetcher.clone();
+        async move { fetcher.environment_listens().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!is_ready(&fetcher).await);
+    let _listening = tokio::net::TcpListener::bind(environment).await.unwrap();
+    waiting.await.unwrap();
+    assert!(is_ready(&fetcher).await);
 }

@@ -10,6 +10,7 @@ mod place;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,6 +26,8 @@ use crate::wire::{FetchRequest, SpecializeRequest};
 
 /// Header of a failure: who failed.
 const COMPONENT: &str = "x-fission-component";
+/// Pause before the environment is looked for again.
+const LISTENING: Duration = Duration::from_millis(50);
 
 /// Where things are in a pod.
 #[derive(Clone, Debug)]
@@ -100,10 +103,10 @@ enum Whose {
 }
 
 impl Fetcher {
-    /// A sidecar that reads objects through `client` and code from `code`. `waits`: it is ready at once, and told what to
-    /// load; else it is ready when [`Self::specialize`] has succeeded.
-    pub fn new(client: Client, code: Arc<dyn CodeSource>, places: Places, waits: bool) -> Result<Self, reqwest::Error> {
-        let (http, ready) = (fission_rpc::signed::client().build()?, watch::Sender::new(waits));
+    /// A sidecar that reads objects through `client` and code from `code`. It is ready when [`Self::specialize`] or
+    /// [`Self::environment_listens`] has succeeded.
+    pub fn new(client: Client, code: Arc<dyn CodeSource>, places: Places) -> Result<Self, reqwest::Error> {
+        let (http, ready) = (fission_rpc::signed::client().build()?, watch::Sender::new(false));
         Ok(Self { inner: Arc::new(Inner { client, http, code, places, ready, whose: Mutex::default() }) })
     }
 
@@ -122,6 +125,14 @@ impl Fetcher {
         Router::new()
             .route("/wsevent/start", get(|| async { StatusCode::OK }))
             .route("/wsevent/end", get(|| async { StatusCode::OK }))
+    }
+
+    /// Waits until the environment listens, so that a generic pod is ready only when it can load a function at once.
+    pub async fn environment_listens(&self) {
+        while tokio::net::TcpStream::connect(&self.inner.places.environment).await.is_err() {
+            tokio::time::sleep(LISTENING).await;
+        }
+        self.inner.ready.send_replace(true);
     }
 
     /// Fetches, configures and loads a function. Until it succeeds, a pod made for one function is not ready.
