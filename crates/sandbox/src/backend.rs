@@ -20,7 +20,7 @@ use crate::build::{BuildOptions, SandboxBuilder};
 use crate::control::{Control, Spawned};
 use crate::instance::{Directories, Instance, Place, SOCKET, owner_of};
 use crate::isolation::{Feature, IsolationReport};
-use crate::launcher::{self, Launcher, LauncherOptions};
+use crate::launcher::{self, Launcher, LauncherOptions, seccomp};
 use crate::options::{Options, RuntimeSource, SandboxError};
 use crate::output::Outputs;
 use crate::protocol::{Ended, Limits, Spawn, Tree};
@@ -191,6 +191,8 @@ impl Shared {
     ) -> Result<Plan, BackendError> {
         let refuse = |why: String| unsupported(environment, why);
         let variables = request::variables(&prepared.runtime.env, environment, function).map_err(refuse)?;
+        seccomp::check_also(&prepared.runtime.system_calls)
+            .map_err(|why| refuse(format!("its environment.toml is wrong: {why}")))?;
         let declared = request::resources(environment, function);
         let limits = resources::limits(declared, &self.options.limits).map_err(refuse)?;
         Ok(Plan { variables, limits })
@@ -275,6 +277,13 @@ impl Shared {
 
     fn spawn_request(&self, prepared: &Prepared, plan: Plan, instance: &Instance, report: &IsolationReport) -> Spawn {
         let mut env = plan.variables;
+        if !instance.private {
+            // The host's is everyone's, and with Landlock it may not be written.
+            let scratch = instance.directories.scratch.display().to_string();
+            let usual =
+                |(name, value): &&mut (String, String)| matches!(&name[..], "HOME" | "TMPDIR") && value == "/tmp";
+            env.iter_mut().filter(usual).for_each(|(_, value)| value.clone_from(&scratch));
+        }
         match &instance.first_address {
             Address::Unix(_) if instance.private => {
                 env.push(("FISSION_SOCKET".to_owned(), format!("{}/{SOCKET}", layout::RUN)));
@@ -282,7 +291,7 @@ impl Shared {
             Address::Unix(path) => env.push(("FISSION_SOCKET".to_owned(), path.display().to_string())),
             Address::Tcp(address) => env.push(("RUNTIME_PORT".to_owned(), address.port().to_string())),
         }
-        let owner = owner_of(instance.number);
+        let (owner, directories) = (owner_of(instance.number), &instance.directories);
         let inside = layout::inside_id(report.has(Feature::User), report.privileged, owner);
         let mut hostname = instance.id.to_string();
         hostname.truncate(hostname.floor_char_boundary(MAX_HOSTNAME));
@@ -291,11 +300,12 @@ impl Shared {
             id: instance.number,
             argv: prepared.runtime.argv.clone(),
             env,
-            cwd: if instance.private { PathBuf::from("/tmp") } else { instance.directories.top.clone() },
+            cwd: if instance.private { PathBuf::from("/tmp") } else { directories.scratch.clone() },
             hostname,
-            tree: layout::of_instance(&prepared.tree, &instance.directories, inside, tmp_bytes, shm_bytes),
+            tree: layout::of_instance(&prepared.tree, directories, inside, (tmp_bytes, shm_bytes), instance.private),
             owner,
             limits: plan.limits,
+            also: prepared.runtime.system_calls.clone(),
             background: false,
         }
     }

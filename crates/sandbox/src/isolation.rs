@@ -25,6 +25,13 @@ pub enum Feature {
     NoNewPrivs,
     /// No capabilities, and no way to get one.
     NoCapabilities,
+    /// System calls are an allow-list.
+    Seccomp,
+    /// What may be written is written down a second time, for a kernel that finds a way around mounts.
+    Landlock,
+    /// No signals to processes outside the instance, and no abstract unix sockets of theirs: by Landlock too, from
+    /// Linux 6.12 on.
+    Scopes,
     /// A limit on the memory of the whole instance, private `/tmp` included.
     MemoryLimit,
     /// A limit on the number of processes and threads.
@@ -35,7 +42,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every one, in the order they are told.
-    pub const ALL: [Feature; 12] = [
+    pub const ALL: [Feature; 15] = [
         Feature::User,
         Feature::Pid,
         Feature::Mount,
@@ -45,6 +52,9 @@ impl Feature {
         Feature::Uts,
         Feature::NoNewPrivs,
         Feature::NoCapabilities,
+        Feature::Seccomp,
+        Feature::Landlock,
+        Feature::Scopes,
         Feature::MemoryLimit,
         Feature::PidsLimit,
         Feature::CpuLimit,
@@ -62,6 +72,9 @@ impl Feature {
             Feature::Uts => "uts",
             Feature::NoNewPrivs => "no-new-privs",
             Feature::NoCapabilities => "no-capabilities",
+            Feature::Seccomp => "seccomp",
+            Feature::Landlock => "landlock",
+            Feature::Scopes => "scopes",
             Feature::MemoryLimit => "memory-limit",
             Feature::PidsLimit => "pids-limit",
             Feature::CpuLimit => "cpu-limit",

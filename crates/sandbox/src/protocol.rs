@@ -90,6 +90,8 @@ pub(crate) struct Spawn {
     pub owner: u32,
     /// Its limits.
     pub limits: Limits,
+    /// System calls it may make beside the usual ones.
+    pub also: Vec<String>,
     /// Whether everything else goes before it: a build must not slow requests down.
     pub background: bool,
 }

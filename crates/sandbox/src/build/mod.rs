@@ -165,6 +165,7 @@ impl SandboxBuilder {
             tree: layout::of_build(&shared, &place.work, &place.cache.path, inside, tmp, shm),
             owner: place.owner,
             limits: self.limits(&job.environment).map_err(failed)?,
+            also: tools.system_calls.clone(),
             background: true,
         })
     }

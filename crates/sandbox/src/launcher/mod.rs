@@ -4,8 +4,10 @@
 
 mod cgroup;
 pub(crate) mod init;
+mod landlock;
 mod privileges;
 mod root;
+pub(crate) mod seccomp;
 mod serve;
 mod spawn;
 

@@ -11,6 +11,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::cgroup::{Cgroups, Group};
 use super::init::{self, Start};
+use super::seccomp::Filter;
 
 use crate::instance::{FIRST_OWNER, OWNERS_IN_ALL};
 use crate::isolation::{Feature, FeatureReport, IsolationReport};
@@ -38,6 +39,8 @@ pub(super) struct Abilities {
     missing: Vec<(Feature, String)>,
     host: (u32, u32),
     count_processes: bool,
+    /// `Err`: why there is none.
+    filter: Result<Filter, String>,
 }
 
 /// A started instance.
@@ -67,6 +70,7 @@ impl Abilities {
             host: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
             missing,
             count_processes: false,
+            filter: Filter::new(),
         };
         abilities.try_out();
         if root && !abilities.report.has(Feature::PrivateFiles) {
@@ -81,6 +85,9 @@ impl Abilities {
         self.count_processes = false;
         self.report.features = Feature::ALL.map(|feature| FeatureReport { feature, missing: None }).to_vec();
         self.try_namespaces();
+        if let Err(why) = &self.filter {
+            self.report.remove(Feature::Seccomp, why);
+        }
         for (feature, why) in self.missing.clone() {
             self.cgroup_missing(feature, &why);
         }
@@ -116,6 +123,7 @@ impl Abilities {
             privileged: self.report.privileged,
             host: self.host,
             count_processes: self.count_processes,
+            filter: self.filter.as_ref().ok(),
             joins: &group.joins,
             stdout,
             stderr,
@@ -139,6 +147,7 @@ impl Abilities {
         let dependents: &[Feature] = match feature {
             Feature::Mount => &[Feature::PrivateFiles],
             Feature::Pid | Feature::PrivateFiles => &[Feature::Proc],
+            Feature::Landlock => &[Feature::Scopes],
             _ => &[],
         };
         for dependent in dependents {
@@ -236,6 +245,7 @@ fn nothing() -> Spawn {
         },
         owner: FIRST_OWNER,
         limits: Limits { memory: 64 << 20, pids: 64, cpu_millis: Some(1000), open_files: 64, file_bytes: None },
+        also: Vec::new(),
         background: false,
     }
 }

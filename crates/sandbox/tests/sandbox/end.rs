@@ -193,6 +193,15 @@ async fn where_namespaces_are_forbidden_a_plain_process_runs_and_that_is_said() 
         assert!(!words.contains(&format!("\"{word}\"")), "{words}");
     }
     assert!(words.contains("no-capabilities") && words.contains("no-new-privs"), "{words}");
+    if words.contains("landlock") {
+        // The data folder is the platform's own user's, and so is the instance.
+        let secret = data.path().join("secret");
+        std::fs::write(&secret, "geheim").unwrap();
+        let address = platform.address();
+        assert!(!tell(&address, &format!("read {}", secret.display())).await.unwrap().0);
+        assert!(!tell(&address, &format!("write {}/x", data.path().display())).await.unwrap().0);
+        assert_eq!(said(&address, "run echo x > $TMPDIR/y && cat $TMPDIR/y").await, "x\n");
+    }
     let refused = platform.said["refused"].as_str().unwrap();
     assert!(refused.contains("below /secrets") && refused.contains("--env-from-secret"), "{refused}");
     let (launcher, instance) = (platform.pid("launcher"), platform.pid("instance"));
