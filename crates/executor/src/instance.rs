@@ -126,6 +126,11 @@ impl Instance {
     }
 
     /// It is being loaded with a function. False if it has ended meanwhile.
+    /// What it is not isolated by, each with the reason.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        self.state().made.as_ref().map(|made| made.missing.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn specializing(&self, function: Arc<Function>) -> bool {
         let mut state = self.state();
         state.function = Some(function);
@@ -205,6 +210,7 @@ impl Instance {
             served: state.loaded.as_ref().map(|loaded| loaded.endpoint.served()).unwrap_or_default(),
             ended: state.ended.clone(),
             isolation: state.made.as_ref().map(|made| made.isolation.clone()).unwrap_or_default(),
+            missing: state.made.as_ref().map(|made| made.missing.clone()).unwrap_or_default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use fission_cli::UpArgs;
 use fission_cli::env::Variables;
 use fission_cli::running::default_data_dir;
-use fission_sandbox::BuildOptions;
+use fission_sandbox::{BuildOptions, Feature};
 use tempfile::TempDir;
 
 /// Folder of prepared environments, shared by every platform that names it; default `cache/environments` in the data
@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) memory_reserve: Option<u64>,
     /// Memory of an instance whose environment sets no limit, in bytes.
     pub(crate) memory_bytes: u64,
+    /// What every instance must be isolated by.
+    pub(crate) require_isolation: Vec<Feature>,
     /// Folders of environments beside the built-in ones.
     pub(crate) environment_folders: Vec<PathBuf>,
     /// This process's own variables; builds get those their environment names.
@@ -86,6 +88,7 @@ impl Config {
             max_instances: args.max_instances,
             memory_reserve: args.memory_reserve.map(|mib| mib << 20),
             memory_bytes: args.memory_limit << 20,
+            require_isolation: required(&args.require_isolation)?,
             environment_folders: args.environments,
             variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
             builds: args.builds,
@@ -93,6 +96,19 @@ impl Config {
             build: build_options(args.build_timeout, args.build_memory << 20, args.build_disk << 20),
         })
     }
+}
+
+/// The parts of isolation that are named; `all` is every one.
+fn required(words: &[String]) -> Result<Vec<Feature>> {
+    if words.iter().any(|word| word == "all") {
+        return Ok(Feature::ALL.to_vec());
+    }
+    let known = || Feature::ALL.map(Feature::word).join(", ");
+    let of = |word: &String| {
+        Feature::of_word(word)
+            .with_context(|| format!("--require-isolation={word}: there is no such part; known: all, {}", known()))
+    };
+    words.iter().map(of).collect()
 }
 
 fn text(value: OsString) -> Option<String> {

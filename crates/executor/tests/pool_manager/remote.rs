@@ -49,7 +49,7 @@ fn left(world: &World, function: &Arc<Function>) -> Adopted {
         is_current: true,
         package: (package.metadata.uid.clone().unwrap_or_default(), package.metadata.generation.unwrap_or_default()),
         configuration: Configuration::default().fingerprint(),
-        created: Created { address, pid: None, isolation: Vec::new() },
+        created: Created { address, pid: None, isolation: Vec::new(), missing: Vec::new() },
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_api::Environment;
+use fission_api::{Environment, Network};
 use fission_environments::BuildTools;
 use fission_rpc::build::{Artifact, BuildError, BuildJob, BuildLog, Builder};
 use tokio::sync::watch;
@@ -165,6 +165,7 @@ impl SandboxBuilder {
             tree: layout::of_build(&shared, &place.work, &place.cache.path, inside, tmp, shm),
             owner: place.owner,
             limits: self.limits(&job.environment).map_err(failed)?,
+            network: Network::Host,
             also: tools.system_calls.clone(),
             background: true,
         })

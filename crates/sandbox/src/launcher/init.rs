@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 
+use fission_api::Network;
 use rustix::fs::Mode;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus};
@@ -68,6 +69,7 @@ impl Start<'_> {
             (Feature::Mount, namespace::MOUNT),
             (Feature::Ipc, namespace::IPC),
             (Feature::Uts, namespace::UTS),
+            (Feature::Network, namespace::NET),
         ] {
             if self.has(feature) {
                 flags |= flag;
@@ -106,6 +108,9 @@ fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
     if start.has(Feature::Uts) {
         rustix::system::sethostname(start.spawn.hostname.as_bytes())
             .map_err(|e| Failure::of(Feature::Uts, "setting the host name", e))?;
+    }
+    if start.spawn.network == Network::Loopback && start.has(Feature::Network) {
+        sys::loopback_up().map_err(|e| Failure::of(Feature::Network, "switching its loopback interface on", e))?;
     }
     if start.has(Feature::PrivateFiles) {
         root::enter(&start.spawn.tree, start.has(Feature::Proc))?;

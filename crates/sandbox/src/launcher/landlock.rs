@@ -13,7 +13,8 @@ use landlock::{
 };
 
 use crate::isolation::Feature;
-use crate::protocol::{Failure, Tree};
+use crate::layout::RUN;
+use crate::protocol::{Bind, Failure, Tree};
 
 /// Rights this was written for; of later kernels' none is used, of earlier ones' those there are.
 const KNOWN: ABI = ABI::V6;
@@ -73,9 +74,12 @@ fn grants(tree: &Tree, features: &[Feature]) -> Vec<Grant> {
         grants.extend(tree.read_only.iter().map(|bind| grant(&bind.source, read)));
         grants.push(grant(Path::new("/proc"), read));
     }
-    let seen = |bind: &crate::protocol::Bind| if private { bind.target.clone() } else { bind.source.clone() };
+    let seen = |bind: &Bind| if private { bind.target.clone() } else { bind.source.clone() };
     grants.extend(tree.devices.iter().map(|bind| Grant { path: seen(bind), rights: device }));
-    grants.extend(tree.writable.iter().map(|bind| Grant { path: seen(bind), rights: all }));
+    // A folder of the host's disk, with no limit of its own: a socket is all that is made there.
+    let socket = AccessFs::ReadDir | AccessFs::MakeSock | AccessFs::RemoveFile;
+    let rights = |bind: &Bind| if bind.target == Path::new(RUN) { socket } else { all };
+    grants.extend(tree.writable.iter().map(|bind| Grant { path: seen(bind), rights: rights(bind) }));
     if features.contains(&Feature::Proc) {
         // Names of threads, and the like: its own processes' only.
         grants.push(grant(Path::new("/proc"), read | AccessFs::WriteFile | AccessFs::Truncate));
@@ -86,7 +90,6 @@ fn grants(tree: &Tree, features: &[Feature]) -> Vec<Grant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Bind;
 
     fn tree() -> Tree {
         let bind = |source: &str, target: &str| Bind { source: source.into(), target: target.into(), directory: true };
@@ -106,9 +109,9 @@ mod tests {
     fn with_a_private_tree_only_its_own_folders_may_be_written() {
         let grants = grants(&tree(), &[Feature::PrivateFiles]);
         assert_eq!(rights(&grants, "/"), Some(AccessFs::from_read(KNOWN)));
-        for path in ["/tmp", "/run/fission"] {
-            assert!(rights(&grants, path).unwrap().contains(AccessFs::MakeReg | AccessFs::WriteFile), "{path}");
-        }
+        assert!(rights(&grants, "/tmp").unwrap().contains(AccessFs::MakeReg | AccessFs::WriteFile));
+        let socket = rights(&grants, RUN).unwrap();
+        assert!(socket.contains(AccessFs::MakeSock) && !socket.intersects(AccessFs::MakeReg | AccessFs::WriteFile));
         assert_eq!(rights(&grants, "/userfunc"), None, "it has no more than everything has");
     }
 

@@ -28,23 +28,19 @@ const PLAIN_KINDS: [u32; 4] = [0, 0o100_000 /* file */, 0o010_000 /* pipe */, 0o
 /// The bits of a socket's type without its flags.
 const SOCKET_TYPE: u32 = 0xf;
 /// Kinds of sockets: family, type, protocol (`None`: any). No raw and no packet socket; of netlink only that with which
-/// C libraries list the addresses of the machine. 262 is MPTCP, which Go asks for.
-const SOCKETS: [(i32, i32, Option<i32>); 17] = [
+/// C libraries list the addresses of the machine. What leaves the machine is TCP or UDP, which `egress` can look at.
+const SOCKETS: [(i32, i32, Option<i32>); 13] = [
     (libc::AF_UNIX, libc::SOCK_STREAM, None),
     (libc::AF_UNIX, libc::SOCK_DGRAM, None),
     (libc::AF_UNIX, libc::SOCK_SEQPACKET, None),
     (libc::AF_INET, libc::SOCK_STREAM, Some(0)),
     (libc::AF_INET, libc::SOCK_STREAM, Some(libc::IPPROTO_TCP)),
-    (libc::AF_INET, libc::SOCK_STREAM, Some(262)),
     (libc::AF_INET, libc::SOCK_DGRAM, Some(0)),
     (libc::AF_INET, libc::SOCK_DGRAM, Some(libc::IPPROTO_UDP)),
-    (libc::AF_INET, libc::SOCK_DGRAM, Some(libc::IPPROTO_ICMP)),
     (libc::AF_INET6, libc::SOCK_STREAM, Some(0)),
     (libc::AF_INET6, libc::SOCK_STREAM, Some(libc::IPPROTO_TCP)),
-    (libc::AF_INET6, libc::SOCK_STREAM, Some(262)),
     (libc::AF_INET6, libc::SOCK_DGRAM, Some(0)),
     (libc::AF_INET6, libc::SOCK_DGRAM, Some(libc::IPPROTO_UDP)),
-    (libc::AF_INET6, libc::SOCK_DGRAM, Some(libc::IPPROTO_ICMPV6)),
     (libc::AF_NETLINK, libc::SOCK_RAW, Some(libc::NETLINK_ROUTE)),
     (libc::AF_NETLINK, libc::SOCK_DGRAM, Some(libc::NETLINK_ROUTE)),
 ];
