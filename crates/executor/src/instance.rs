@@ -58,8 +58,14 @@ pub(crate) struct Instance {
     pub(crate) closing: CancellationToken,
     created: Timestamp,
     suspect: AtomicBool,
+    /// Cancelled once it is gone.
+    gone: CancellationToken,
     state: Mutex<State>,
 }
+
+/// A connection breaks before it is known that the process behind it ended, and how: that takes milliseconds, and on a busy
+/// machine some more.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 struct State {
     phase: Phase,
@@ -103,6 +109,7 @@ impl Instance {
             closing: CancellationToken::new(),
             created: Timestamp::now(),
             suspect: AtomicBool::new(false),
+            gone: CancellationToken::new(),
             state: Mutex::new(State {
                 phase: Phase::Starting,
                 made: None,
@@ -163,6 +170,12 @@ impl Instance {
         self.suspect.load(Ordering::Relaxed)
     }
 
+    /// How it ended by itself; the news of that is waited for a moment.
+    pub(crate) async fn last_words(&self) -> Option<String> {
+        let _ = tokio::time::timeout(LAST_WORDS, self.gone.cancelled()).await;
+        self.state().ended.clone()
+    }
+
     /// What it serves, once specialized.
     pub(crate) fn loaded(&self) -> Option<Loaded> {
         self.state().loaded.clone()
@@ -185,6 +198,7 @@ impl Instance {
             state.phase = Phase::Failed;
             state.ended = why;
         }
+        self.gone.cancel();
     }
 
     fn info(&self) -> InstanceInfo {
@@ -293,6 +307,12 @@ impl Register {
         drop(failed);
         self.changed();
         Some(instance)
+    }
+
+    /// How an instance ended by itself, as long as that is shown.
+    pub(crate) fn why_failed(&self, id: &InstanceId) -> Option<String> {
+        let failed = self.failed();
+        failed.iter().rev().find(|(_, info)| info.id == *id).and_then(|(_, info)| info.ended.clone())
     }
 
     /// Forgets ended instances older than `age`.
