@@ -180,14 +180,17 @@ struct InterfaceFlags {
     rest: [u8; 22],
 }
 
+/// Requests of `ioctl`; C libraries do not agree on their type.
+const SIOCGIFFLAGS: u32 = 0x8913;
+const SIOCSIFFLAGS: u32 = 0x8914;
+
 /// Switches the loopback interface of this network namespace on.
 pub(crate) fn loopback_up() -> io::Result<()> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     let mut request = InterfaceFlags { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
     request.name[..2].copy_from_slice(b"lo");
-    // The type of a request differs between C libraries.
-    let ask = |number: u64, request: &mut InterfaceFlags| {
+    let ask = |number: u32, request: &mut InterfaceFlags| {
         // SAFETY: `request` is as large as the kernel's `struct ifreq` (checked below) with a terminated name, and lives
         // through the call, which reads and writes only it.
         match unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &raw mut *request) } {
@@ -195,9 +198,9 @@ pub(crate) fn loopback_up() -> io::Result<()> {
             _ => Err(io::Error::last_os_error()),
         }
     };
-    ask(libc::SIOCGIFFLAGS as u64, &mut request)?;
+    ask(SIOCGIFFLAGS, &mut request)?;
     request.flags |= libc::IFF_UP as libc::c_short;
-    ask(libc::SIOCSIFFLAGS as u64, &mut request)
+    ask(SIOCSIFFLAGS, &mut request)
 }
 
 const _: () = assert!(size_of::<InterfaceFlags>() == 40);

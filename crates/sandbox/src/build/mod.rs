@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::backend::{Shared, lock};
 use crate::control::Control;
 use crate::instance::{build_owner_of, ended_of};
-use crate::isolation::Feature;
+use crate::isolation::{self, Feature};
 use crate::output::Outputs;
 use crate::protocol::{Ended, Limits, Spawn};
 use crate::resources::display_bytes;
@@ -190,8 +190,13 @@ impl SandboxBuilder {
             place: Some(place),
             outputs: Some(outputs),
         };
+        let limits = spawn.limits;
         match control.spawn(spawn, writers, tell).await {
-            Ok(_) => Ok(running),
+            Ok(spawned) => {
+                let missing = isolation::missing_of(&spawned.isolation, control.report(), &Network::Host, &limits);
+                let refusal = isolation::refusal(&self.shared.options.require, &missing);
+                refusal.map_or(Ok(running), |why| Err(failed(format_args!("the build {why}"))))
+            }
             Err(why) => Err(failed(format_args!("the build command `{command}` could not be started: {why}"))),
         }
     }

@@ -66,7 +66,7 @@ impl Egress {
         });
         let mount = mount.ok_or("no unified cgroup hierarchy (cgroup2) is mounted")?;
         let usual = Programs::load(&metadata_rules(), true)
-            .map_err(|error| format!("the kernel takes no program for it (needs root and Linux 4.18): {error}"))?;
+            .map_err(|error| format!("the kernel takes no program for it (needs root and Linux 5.1): {error}"))?;
         let own = mount.join(own_group(&own, "", true).trim_start_matches('/'));
         let mut why = String::new();
         for base in [own, mount] {
