@@ -11,8 +11,10 @@ pub(crate) async fn files_of_the_host_are_not_there(ground: &Ground) {
     let data = ground.platform.data().display().to_string();
     let own = ["token", "internal-secret", "kubeconfig", "status.json", "api", "archives", "run"];
     let mut paths: Vec<String> = own.iter().map(|name| format!("{data}/{name}")).collect();
-    let host = ["/etc/shadow", "/etc/gshadow", "/root/.ssh", "/root/.bashrc", "/var/log", "/var/lib", "/run/systemd"];
+    let host = ["/etc/shadow", "/etc/gshadow", "/var/log", "/var/lib", "/run/systemd"];
     paths.extend(host.map(str::to_owned));
+    let home = std::path::Path::new("/root");
+    paths.extend([".ssh", ".bashrc", ".kube", ".aws"].map(|name| home.join(name).display().to_string()));
     let sockets = ["/var/run/docker.sock", "/run/dbus/system_bus_socket", "/sys/fs/cgroup", "/sys/kernel", "/boot"];
     paths.extend(sockets.map(str::to_owned));
     ground.all_refused(&format!("read&paths={}", paths.join(",")), &["ENOENT"]).await;
