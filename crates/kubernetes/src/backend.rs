@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_api::{Environment, Function, Network, labels};
+use fission_api::{Environment, Function, labels};
 use fission_executor::backend::{Adopted, Backend, BackendError, Created, InstanceExit, InstanceSpec, Load};
 use fission_rpc::cache::{Cache, Change, ObjectKey};
 use fission_rpc::endpoint::{Address, FunctionKey, InstanceId};
@@ -252,26 +252,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What pods may reach is the cluster's to say; a function that asks this platform to keep it from the network is refused
-/// rather than run with all of it.
-fn refuse_network(spec: &InstanceSpec) -> Result<(), BackendError> {
-    let network = spec.function.as_ref().map_or(Ok(Network::Host), |function| Network::of(&function.metadata));
-    let why = match network {
-        Ok(Network::Host) => return Ok(()),
-        Ok(network) => format!(
-            "the function asks for {}: {}, which pods are not kept to; write a NetworkPolicy and remove the annotation",
-            labels::NETWORK,
-            network.word()
-        ),
-        Err(error) => error.to_string(),
-    };
-    let environment = spec.environment.as_ref();
-    Err(BackendError::Unsupported {
-        environment: format!("{}/{}", namespace(environment), names::name(environment)),
-        why,
-    })
-}
-
 #[async_trait]
 impl Backend for KubernetesBackend {
     fn name(&self) -> &'static str {
@@ -284,7 +264,10 @@ impl Backend for KubernetesBackend {
 
     async fn create(&self, spec: InstanceSpec) -> Result<Created, BackendError> {
         let (shared, environment) = (&self.shared, &spec.environment);
-        refuse_network(&spec)?;
+        if let Some(Err(why)) = spec.function.as_deref().map(template::may_have_network) {
+            let environment = format!("{}/{}", namespace(environment.as_ref()), names::name(environment.as_ref()));
+            return Err(BackendError::Unsupported { environment, why });
+        }
         shared.pool(environment).await?;
         let (uid, hash) = (uid(environment.as_ref()), template::runtime_hash(environment, &shared.options));
         let mut changes = shared.changed.subscribe();
