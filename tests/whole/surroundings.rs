@@ -1,23 +1,19 @@
 //! The machine around the platform: another user, no Node.js, a full disk, a damaged file, a second platform.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
 use std::process::Command;
 
-use crate::world::{Platform, Start, environment_cache, eventually, printed, required};
+use crate::world::{Platform, Start, eventually, printed, required};
 
 const HELLO: &str = "module.exports = async () => ({ status: 200, body: 'Hello, world!\\n' });\n";
 const SHELL: &str = "#!/bin/sh\necho shell\n";
-/// The user and group nobody.
-const NOBODY: u32 = 65534;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_without_privileges_gets_hello_world_and_is_told_what_isolates_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut start = Start::default();
     if rustix::process::geteuid().is_root() {
-        start = as_nobody(folder.path());
+        start = Start::as_nobody(folder.path(), &["nodejs", "binary"]);
     }
     let platform = Platform::start_in(folder, start);
     platform.deploy("fission/node-env", "hello", "hello.js", HELLO);
@@ -46,25 +42,50 @@ async fn a_user_without_privileges_gets_hello_world_and_is_told_what_isolates_it
     }
 }
 
-/// The same binary and environments in a place where another user may read them, and the words that make it that user's.
-fn as_nobody(folder: &Path) -> Start {
-    let (binary, cache) = (folder.join("fission"), folder.join("environments"));
-    fs::copy(env!("CARGO_BIN_EXE_fission"), &binary).unwrap();
-    if environment_cache().exists() {
-        let copied = Command::new("cp").arg("-r").arg(environment_cache()).arg(&cache).status().unwrap();
-        assert!(copied.success());
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_isolation_is_told_and_without_what_is_required_nothing_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut start = Start::default();
+    if rustix::process::geteuid().is_root() {
+        start = Start::as_nobody(folder.path(), &["binary"]);
     }
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
-    let owned = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(folder).status().unwrap();
-    assert!(owned.success());
-    chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
-    let words = ["setpriv", &format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"];
-    let text = |path: &Path| path.to_str().unwrap().to_owned();
-    Start {
-        through: words.map(str::to_owned).to_vec(),
-        variables: vec![("HOME".into(), text(folder)), ("FISSION_ENVIRONMENT_CACHE".into(), text(&cache))],
-        binary: Some(binary),
-        ..Start::default()
+    start.arguments = vec!["--require-isolation=no-new-privs,no-capabilities".into()];
+    let (words, binary) = (start.through.clone(), start.binary.clone());
+    let platform = Platform::start_in(folder, start);
+    platform.deploy("fission/binary-env", "shell", "shell.sh", SHELL);
+    assert_eq!(platform.get("/shell").await, (200, "shell\n".into()));
+    let report = platform.object("/fission/v1/status").await;
+    let lines = report["isolation"].as_array().unwrap();
+    let missing: Vec<&str> =
+        lines.iter().filter(|line| line["applied"] == false).filter_map(|line| line["feature"].as_str()).collect();
+    // Whatever user this is: not one of those that concern a function without a limit on its processor time.
+    let concern = |feature: &&&str| !["cpu-limit", "network"].contains(*feature);
+    for feature in missing.iter().filter(concern) {
+        eventually("the function's status and its pod name it", || async {
+            let function = platform.object("/apis/fission.io/v1/namespaces/default/functions/shell").await;
+            let pods = platform.instances_of("shell").await;
+            let annotation = pods[0]["metadata"]["annotations"]["fission.io/isolation-missing"].as_str().unwrap();
+            function["status"]["conditions"].to_string().contains(feature) && annotation.contains(feature)
+        })
+        .await;
+    }
+    let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_fission").into());
+    let up = |required: &str| {
+        let mut words = words.iter().map(std::ffi::OsString::from).chain([binary.clone().into_os_string()]);
+        let mut command = Command::new(words.next().unwrap());
+        let arguments =
+            ["up", "--ephemeral", "--listen-api", "127.0.0.1:0", "--listen-router", "127.0.0.1:0", required];
+        let output = command.args(words).args(arguments).current_dir("/").output().unwrap();
+        assert!(!output.status.success(), "it does not run");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = up("--require-isolation=walls");
+    assert!(said.contains("there is no such part") && said.contains("seccomp"), "{said}");
+    if !missing.is_empty() {
+        let said = up("--require-isolation");
+        for feature in missing {
+            assert!(said.contains(&format!("{feature}: ")), "{feature} is named: {said}");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! would type.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +26,38 @@ pub(crate) struct Start {
     pub(crate) binary: Option<PathBuf>,
     /// Its folder is a file system of its own in a mount namespace of its own, of this many MiB.
     pub(crate) disk_mib: Option<u32>,
+}
+
+/// The user and group nobody.
+const NOBODY: u32 = 65534;
+
+impl Start {
+    /// The same binary and, of what is prepared, these environments in a place where another user may read them, and the
+    /// words that make it that user's.
+    pub(crate) fn as_nobody(folder: &Path, environments: &[&str]) -> Self {
+        let (binary, cache) = (folder.join("fission"), folder.join("environments"));
+        fs::copy(env!("CARGO_BIN_EXE_fission"), &binary).unwrap();
+        fs::create_dir(&cache).unwrap();
+        for entry in fs::read_dir(environment_cache()).into_iter().flatten().flatten() {
+            let wanted = |name: &&str| entry.file_name().to_string_lossy().starts_with(&format!("{name}-"));
+            if environments.iter().any(wanted) {
+                let copied = Command::new("cp").arg("-r").arg(entry.path()).arg(&cache).status().unwrap();
+                assert!(copied.success());
+            }
+        }
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let owned = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(folder).status().unwrap();
+        assert!(owned.success());
+        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        let words = ["setpriv", &format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"];
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        Self {
+            through: words.map(str::to_owned).to_vec(),
+            variables: vec![("HOME".into(), text(folder)), ("FISSION_ENVIRONMENT_CACHE".into(), text(&cache))],
+            binary: Some(binary),
+            ..Self::default()
+        }
+    }
 }
 
 /// A platform that is running, or was.

@@ -24,6 +24,10 @@ pub const SPEC_NAME: &str = "fission-name";
 pub const SPEC_UID: &str = "fission-uid";
 /// Annotation on a Function: `true` keeps its code when its package changes.
 pub const DISABLE_PACKAGE_AUTO_FOLLOW: &str = "fission.io/disable-package-auto-follow";
+/// Annotation on a Function: what of the network it may reach: `host`, `loopback`, `none`, `allow-list`.
+pub const NETWORK: &str = "fission.io/network";
+/// Annotation on a Function: the addresses of its `allow-list`.
+pub const NETWORK_ALLOW: &str = "fission.io/network-allow";
 
 /// Headers of requests and responses, in lower case as HTTP libraries compare them.
 pub mod header {

@@ -22,6 +22,8 @@ const NODE: &str = "localhost";
 const IN_FLIGHT: usize = 64;
 /// Annotation: what isolation was really applied, one word each.
 const ISOLATION: &str = "fission.io/isolation";
+/// Annotation: what it should have been isolated by and is not, each with the reason.
+const MISSING: &str = "fission.io/isolation-missing";
 /// Annotation: where the instance listens.
 const ADDRESS: &str = "fission.io/address";
 /// Annotation: its process id on this machine.
@@ -96,6 +98,9 @@ fn pod(instance: &InstanceInfo, uid: &str) -> Value {
     }
     let mut annotations = Map::new();
     annotations.insert(ISOLATION.to_owned(), instance.isolation.join(",").into());
+    if !instance.missing.is_empty() {
+        annotations.insert(MISSING.to_owned(), instance.missing.join("; ").into());
+    }
     annotations.insert(PHASE.to_owned(), format!("{:?}", instance.phase).into());
     annotations.insert(SERVED.to_owned(), instance.served.to_string().into());
     if let Some(address) = &instance.address {

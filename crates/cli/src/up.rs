@@ -13,6 +13,7 @@ use clap::Args;
   fission up --ephemeral --listen-api 127.0.0.1:0 --listen-router 127.0.0.1:0
   fission up --prepare nodejs,python
   fission up --environments ./my-environments
+  fission up --require-isolation
 
 VARIABLES:
   FISSION_LOG                what the platform itself logs: info, debug, fission_router=trace, ...
@@ -44,6 +45,10 @@ pub struct UpArgs {
     /// Memory an instance may use when its environment sets no limit, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub memory_limit: u64,
+    /// Run nothing that this machine cannot isolate by all of `fission check`, or by the parts named, such as
+    /// =seccomp,landlock
+    #[arg(long, value_name = "PARTS", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "all")]
+    pub require_isolation: Vec<String>,
     /// Folder with more environments, or of one; an image they name is theirs. May be repeated
     #[arg(long, value_name = "DIR")]
     pub environments: Vec<PathBuf>,

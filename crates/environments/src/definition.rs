@@ -42,6 +42,9 @@ pub struct Definition {
     pub start: Start,
     /// How source is built; absent where there is nothing to build.
     pub build: Option<Build>,
+    /// System calls its servers and builds need beside those that all may make.
+    #[serde(default)]
+    pub seccomp: Seccomp,
     /// Path and content of [`Self::files`], then of [`Self::shared`].
     #[serde(skip)]
     pub(crate) contents: Vec<(String, Content)>,
@@ -121,6 +124,15 @@ pub struct Start {
     pub env: BTreeMap<String, String>,
     /// How it listens.
     pub listen: Listen,
+}
+
+/// System calls beside those that every environment may make.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seccomp {
+    /// Names of system calls: `ptrace`. Which may be added is decided where instances are made.
+    #[serde(default)]
+    pub also: Vec<String>,
 }
 
 /// How the source of a package is built.

@@ -87,6 +87,8 @@ pub struct Runtime {
     pub read_only: Vec<PathBuf>,
     /// How it listens.
     pub listen: Listen,
+    /// System calls it needs beside those that every server may make, by name.
+    pub system_calls: Vec<String>,
 }
 
 /// How source is built for an environment: what a build command finds around it.
@@ -102,6 +104,8 @@ pub struct BuildTools {
     pub path: Vec<PathBuf>,
     /// Host files and folders a build reads, to be shown at the same path, read-only.
     pub read_only: Vec<PathBuf>,
+    /// System calls it needs beside those that every build may make, by name.
+    pub system_calls: Vec<String>,
 }
 
 /// The catalog of environments.

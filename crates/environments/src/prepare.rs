@@ -342,6 +342,7 @@ fn runtime(definition: &Definition, options: &Options, tools: &[Tool], home: Pat
         argv,
         read_only: host::without_system_folders(read_only),
         listen: start.listen,
+        system_calls: definition.seccomp.also.clone(),
     }
 }
 
@@ -378,6 +379,7 @@ fn build_tools(definition: &Definition, build: &Build, options: &Options, tools:
         env,
         path,
         read_only: host::without_system_folders(read_only),
+        system_calls: definition.seccomp.also.clone(),
     }
 }
 

@@ -53,6 +53,13 @@ impl Executor for PoolManager {
             policy.drain(&group, &instance);
         }
     }
+
+    async fn ended(&self, endpoint: &Arc<Endpoint>) -> Option<String> {
+        match self.policy.register.get(&endpoint.id) {
+            Some(instance) => instance.last_words().await,
+            None => self.policy.register.why_failed(&endpoint.id),
+        }
+    }
 }
 
 /// Finds the newest generation's group and waits in it.

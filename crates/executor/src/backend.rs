@@ -18,7 +18,8 @@ pub struct InstanceSpec {
     pub id: InstanceId,
     /// The environment it runs. Image, resources and runtime environment variables are read from it.
     pub environment: Arc<Environment>,
-    /// Set when the instance is made for one function from the start (`newdeploy`); its resources then win.
+    /// Set when the instance is made for one function from the start (`newdeploy`, or one with a network of its own); its
+    /// resources then win.
     pub function: Option<Arc<Function>>,
 }
 
@@ -31,6 +32,8 @@ pub struct Created {
     pub pid: Option<u32>,
     /// What isolation was really applied, one word each.
     pub isolation: Vec<String>,
+    /// What it should have been isolated by and is not, each with the reason.
+    pub missing: Vec<String>,
 }
 
 /// One function to load into a generic instance.

@@ -96,9 +96,14 @@ impl Conditions {
         self.wake.notify_one();
     }
 
-    /// A generation of a function was loaded for the first time.
-    pub(crate) fn function_available(&self, function: &Function) {
-        self.tell(Kind::Function, function, true, AVAILABLE, "the function was loaded into an instance");
+    /// A generation of a function was loaded for the first time. `missing`: what the instance is not isolated by.
+    pub(crate) fn function_available(&self, function: &Function, missing: &[String]) {
+        let mut message = "the function was loaded into an instance".to_owned();
+        if !missing.is_empty() {
+            message =
+                format!("{message}, isolated less than it could be. Missing on this machine: {}", missing.join("; "));
+        }
+        self.tell(Kind::Function, function, true, AVAILABLE, &message);
     }
 
     /// How many instances are kept for a function; without a reason none are asked for any more.

@@ -59,8 +59,14 @@ pub(crate) struct Instance {
     created: Timestamp,
     suspect: AtomicBool,
     provisioned: AtomicBool,
+    /// Cancelled once it is gone.
+    gone: CancellationToken,
     state: Mutex<State>,
 }
+
+/// A connection breaks before it is known that the process behind it ended, and how: that takes milliseconds, and on a busy
+/// machine some more.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 struct State {
     phase: Phase,
@@ -105,6 +111,7 @@ impl Instance {
             created: Timestamp::now(),
             suspect: AtomicBool::new(false),
             provisioned: AtomicBool::new(false),
+            gone: CancellationToken::new(),
             state: Mutex::new(State {
                 phase: Phase::Starting,
                 made: None,
@@ -128,6 +135,11 @@ impl Instance {
     }
 
     /// It is being loaded with a function. False if it has ended meanwhile.
+    /// What it is not isolated by, each with the reason.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        self.state().made.as_ref().map(|made| made.missing.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn specializing(&self, function: Arc<Function>) -> bool {
         let mut state = self.state();
         state.function = Some(function);
@@ -170,6 +182,12 @@ impl Instance {
         self.provisioned.store(provisioned, Ordering::Relaxed);
     }
 
+    /// How it ended by itself; the news of that is waited for a moment.
+    pub(crate) async fn last_words(&self) -> Option<String> {
+        let _ = tokio::time::timeout(LAST_WORDS, self.gone.cancelled()).await;
+        self.state().ended.clone()
+    }
+
     /// What it serves, once specialized.
     pub(crate) fn loaded(&self) -> Option<Loaded> {
         self.state().loaded.clone()
@@ -192,6 +210,7 @@ impl Instance {
             state.phase = Phase::Failed;
             state.ended = why;
         }
+        self.gone.cancel();
     }
 
     fn info(&self) -> InstanceInfo {
@@ -217,6 +236,7 @@ impl Instance {
             served: state.loaded.as_ref().map(|loaded| loaded.endpoint.served()).unwrap_or_default(),
             ended: state.ended.clone(),
             isolation: state.made.as_ref().map(|made| made.isolation.clone()).unwrap_or_default(),
+            missing: state.made.as_ref().map(|made| made.missing.clone()).unwrap_or_default(),
         }
     }
 }
@@ -299,6 +319,12 @@ impl Register {
         drop(failed);
         self.changed();
         Some(instance)
+    }
+
+    /// How an instance ended by itself, as long as that is shown.
+    pub(crate) fn why_failed(&self, id: &InstanceId) -> Option<String> {
+        let failed = self.failed();
+        failed.iter().rev().find(|(_, info)| info.id == *id).and_then(|(_, info)| info.ended.clone())
     }
 
     /// Forgets ended instances older than `age`.

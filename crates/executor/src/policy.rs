@@ -229,6 +229,10 @@ impl Policy {
     pub(crate) async fn end(&self, instance: &Instance) {
         let limit = if self.stopping.is_cancelled() { SHUTDOWN_GRACE } else { Duration::MAX };
         let grace = instance.grace().min(limit);
+        if instance.is_suspect() {
+            // It may be ending by itself, and then that and the reason is what is to be shown.
+            instance.last_words().await;
+        }
         self.backend.destroy(&instance.id, grace).await;
         self.register.remove(&instance.id);
     }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fission_api::{BuildStatus, Environment, Function, Package};
+use fission_api::{BuildStatus, Environment, Function, Network, Package};
 use fission_rpc::cache::{Cache, ObjectKey};
 use fission_rpc::code::{Code, CodeError};
 use fission_rpc::endpoint::{Address, Endpoint};
@@ -282,7 +282,9 @@ async fn instance(
     environment: &Arc<Environment>,
 ) -> Result<Option<Taken>, BackendError> {
     let pool = policy.pool(environment);
-    if group.plan.pooled {
+    // One that cannot be read is the backend's to refuse, which sees the function only of an instance of its own.
+    let own_network = Network::of(&group.function.metadata).map_or(true, |network| network.needs_own_instance());
+    if group.plan.pooled && !own_network {
         return Ok(Some(Taken::Generic(pool.take().await?)));
     }
     let made = pool.make(Some(group.function.clone()), || group.wanted()).await?;
@@ -330,7 +332,7 @@ pub(crate) fn serve(policy: &Arc<Policy>, group: &Arc<Group>, instance: &Arc<Ins
         pool.proven();
     }
     if first {
-        policy.conditions.function_available(&group.function);
+        policy.conditions.function_available(&group.function, &instance.missing());
     }
     updates::catch_up(policy, group);
     true

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fission_api::{Environment, ExecutorType, Function, Package, labels};
+use fission_api::{Environment, ExecutorType, Function, Network, Package, labels};
 use fission_rpc::cache::{Change, ObjectKey};
 use fission_rpc::endpoint::FunctionKey;
 
@@ -72,7 +72,11 @@ fn reread_functions(policy: &Arc<Policy>) {
 
 fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
     let key = FunctionKey::of(function);
-    let older = |group: &Group| group.endpoints.key().generation < key.generation;
+    // What it may reach is said by annotations, which are no new generation; instances made before reach what they did.
+    let network = |function: &Function| Network::of(&function.metadata);
+    let older = |group: &Group| {
+        group.endpoints.key().generation < key.generation || network(&group.function) != network(function)
+    };
     for group in policy.retire(&key.uid, older) {
         policy.index.forget(group.endpoints.key());
         policy.settle(&group);

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use fission_cli::UpArgs;
 use fission_cli::env::Variables;
 use fission_cli::running::default_data_dir;
-use fission_sandbox::BuildOptions;
+use fission_sandbox::{BuildOptions, Feature};
 use tempfile::TempDir;
 
 /// Folder of prepared environments, shared by every platform that names it; default `cache/environments` in the data
@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) memory_bytes: u64,
     /// Registries of code that are asked over plain HTTP, beside those on loopback.
     pub(crate) insecure_registries: Vec<String>,
+    /// What every instance must be isolated by.
+    pub(crate) require_isolation: Vec<Feature>,
     /// Folders of environments beside the built-in ones.
     pub(crate) environment_folders: Vec<PathBuf>,
     /// This process's own variables; builds get those their environment names.
@@ -95,6 +97,7 @@ impl Config {
             memory_reserve: args.memory_reserve.map(|mib| mib << 20),
             memory_bytes: args.memory_limit << 20,
             insecure_registries: args.allow_insecure_registries,
+            require_isolation: required(&args.require_isolation)?,
             environment_folders: args.environments,
             variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
             builds: args.builds,
@@ -128,6 +131,19 @@ impl Provisioned {
             per_function: most.parse().with_context(|| format!("{PROVISIONED_MOST}={most:?} is no number"))?,
         })
     }
+}
+
+/// The parts of isolation that are named; `all` is every one.
+fn required(words: &[String]) -> Result<Vec<Feature>> {
+    if words.iter().any(|word| word == "all") {
+        return Ok(Feature::ALL.to_vec());
+    }
+    let known = || Feature::ALL.map(Feature::word).join(", ");
+    let of = |word: &String| {
+        Feature::of_word(word)
+            .with_context(|| format!("--require-isolation={word}: there is no such part; known: all, {}", known()))
+    };
+    words.iter().map(of).collect()
 }
 
 fn text(value: OsString) -> Option<String> {

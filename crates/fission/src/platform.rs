@@ -29,7 +29,7 @@ use fission_rpc::endpoint::Index;
 use fission_rpc::namespaces::Namespaces;
 use fission_rpc::signing::Key;
 use fission_sandbox::launcher::{Launcher, LauncherOptions};
-use fission_sandbox::{IsolationReport, SandboxBackend};
+use fission_sandbox::{Feature, IsolationReport, SandboxBackend};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
@@ -137,6 +137,20 @@ async fn prepare(environments: &Environments, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to run where something is missing that is required.
+fn refuse_weaker(report: &IsolationReport, required: &[Feature]) -> Result<()> {
+    let missing = required.iter().filter_map(|feature| Some((feature.word(), report.missing(*feature)?)));
+    let missing: Vec<String> = missing.map(|(word, why)| format!("  {word}: {why}")).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "this machine cannot isolate functions as --require-isolation asks. Missing:\n{}\nGive the platform what it \
+         needs for that, name only the parts you need (--require-isolation=seccomp,...), or start it without the flag",
+        missing.join("\n")
+    )
+}
+
 /// The sockets, bound before anything is started that would have to be undone.
 struct Sockets {
     api: TcpListener,
@@ -212,10 +226,12 @@ impl Rooms {
         code.read_pull_secrets_with(api.client("default"));
         let mut sandbox = fission_sandbox::Options::new(data.clone());
         sandbox.limits.memory = config.memory_bytes;
+        sandbox.require.clone_from(&config.require_isolation);
         let runtimes = Arc::new(Shown(environments.clone()));
         let backend = SandboxBackend::new(sandbox, launcher, Arc::new(logs.clone()), runtimes)?;
         let builder = Arc::new(backend.builder(config.build.clone()));
         let isolation = backend.isolation().await.context("cannot find out what isolates functions here")?;
+        refuse_weaker(&isolation, &config.require_isolation)?;
 
         let index = Arc::new(Index::default());
         let declarations = Declarations::default();

@@ -235,7 +235,7 @@ impl Shared {
 }
 
 fn created(address: std::net::SocketAddr) -> Created {
-    Created { address: Address::Tcp(address), pid: None, isolation: vec!["pod".to_owned()] }
+    Created { address: Address::Tcp(address), pid: None, isolation: vec!["pod".to_owned()], missing: Vec::new() }
 }
 
 /// One creation that waits for a pod.
@@ -271,6 +271,10 @@ impl Backend for KubernetesBackend {
 
     async fn create(&self, spec: InstanceSpec) -> Result<Created, BackendError> {
         let (shared, environment) = (&self.shared, &spec.environment);
+        if let Some(Err(why)) = spec.function.as_deref().map(template::may_have_network) {
+            let environment = format!("{}/{}", namespace(environment.as_ref()), names::name(environment.as_ref()));
+            return Err(BackendError::Unsupported { environment, why });
+        }
         shared.pool(environment).await?;
         let (uid, hash) = (uid(environment.as_ref()), template::runtime_hash(environment, &shared.options));
         let mut changes = shared.changed.subscribe();

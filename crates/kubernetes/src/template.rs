@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use fission_api::{Environment, Function, labels};
+use fission_api::{Environment, Function, Network, labels};
 use serde_json::{Map, Value, json};
 
 use crate::merge::{merge, merge_container, merge_users};
@@ -117,6 +117,19 @@ pub(crate) fn environment_pod(
     pod["automountServiceAccountToken"] = json!(false);
     checked(&pod)?;
     Ok(pod)
+}
+
+/// What pods may reach is the cluster's to say: a function that asks this platform to keep it from the network is refused
+/// rather than run with all of it. The error is for the user.
+pub(crate) fn may_have_network(function: &Function) -> Result<(), String> {
+    match Network::of(&function.metadata).map_err(|error| error.to_string())? {
+        Network::Host => Ok(()),
+        network => Err(format!(
+            "the function asks for {}: {}, which pods are not kept to; write a NetworkPolicy and remove the annotation",
+            labels::NETWORK,
+            network.word()
+        )),
+    }
 }
 
 /// Reads it as Kubernetes will, so that a wrong type is told with its place instead of being refused far away.

@@ -118,6 +118,19 @@ pub(crate) fn function_error(function: &ObjectKey, what: &str) -> Refusal {
     Refusal::new(500, Component::Function, "function_error", message).hint(logs_hint(&function.name))
 }
 
+/// Its instance ended in the middle of the call.
+pub(crate) fn ended(function: &ObjectKey, how: &str) -> Refusal {
+    let refusal = function_error(function, &format!("did not answer, its instance ended: {how}"));
+    match how.rsplit_once("memory limit of ") {
+        Some((_, limit)) => refusal.limit(
+            "spec.resources.limits.memory",
+            limit,
+            "fission environment update --name ENVIRONMENT --maxmemory MIB",
+        ),
+        None => refusal,
+    }
+}
+
 fn logs_hint(name: &str) -> String {
     format!("`fission function logs --name {name}` shows what the function printed")
 }

@@ -121,8 +121,8 @@ impl Call<'_> {
                 Err(SendError::TimedOut) => {
                     return Err(Failed::Final(errors::out_of_time(self.backend, watchdog.reason())));
                 }
-                Err(SendError::Closed) => return Err(Failed::Final(self.broken(&lease, None))),
-                Err(SendError::Broken(error)) => return Err(Failed::Final(self.broken(&lease, Some(&error)))),
+                Err(SendError::Closed) => return Err(Failed::Final(self.broken(&lease, None).await)),
+                Err(SendError::Broken(error)) => return Err(Failed::Final(self.broken(&lease, Some(&error)).await)),
             }
         }
     }
@@ -140,7 +140,7 @@ impl Call<'_> {
     }
 
     /// A connection that broke after the instance may have seen the request.
-    pub(crate) fn broken(&self, lease: &Lease, error: Option<&hyper::Error>) -> Refusal {
+    pub(crate) async fn broken(&self, lease: &Lease, error: Option<&hyper::Error>) -> Refusal {
         tracing::debug!(function = %self.backend.key, endpoint = %lease.endpoint().address, ?error, "call broke");
         if error.is_some_and(|error| error.is_user() || error.is_body_write_aborted()) {
             let message = format!("the request to function {} was not sent to its end", self.backend.key);
@@ -148,7 +148,10 @@ impl Call<'_> {
         }
         self.router.executor.suspect(&self.backend.endpoints, lease.endpoint());
         let what = error.map_or("closed the connection without answering", errors::explain);
-        errors::function_error(&self.backend.key, what)
+        match self.router.executor.ended(lease.endpoint()).await {
+            Some(how) => errors::ended(&self.backend.key, &how),
+            None => errors::function_error(&self.backend.key, what),
+        }
     }
 
     /// A function's response as its client gets it, but for what every response gets.

@@ -54,7 +54,7 @@ pub(crate) async fn send(
     let answer = tokio::time::timeout_at(watchdog.next().into(), sender.send_request(request)).await;
     let mut response = match answer {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(Failed::Final(call.broken(&lease, Some(&error)))),
+        Ok(Err(error)) => return Err(Failed::Final(call.broken(&lease, Some(&error)).await)),
         Err(_) => return Err(Failed::Final(errors::out_of_time(call.backend, watchdog.reason()))),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -41,4 +41,10 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Tells that an endpoint refused a connection or broke. It is closed at once and its instance looked at.
     fn suspect(&self, group: &Arc<FunctionEndpoints>, endpoint: &Arc<Endpoint>);
+
+    /// How the instance of an endpoint that broke ended by itself: `killed: over its memory limit of 512 MiB`. Waits a moment
+    /// for that news; `None` when it lives on, or when nobody here can know.
+    async fn ended(&self, _endpoint: &Arc<Endpoint>) -> Option<String> {
+        None
+    }
 }

@@ -66,6 +66,8 @@ pub struct InstanceInfo {
     pub ended: Option<String>,
     /// What isolation was really applied, one word each: `user`, `pid`, `mount`, `no-new-privs`, ...
     pub isolation: Vec<String>,
+    /// What it should have been isolated by and is not, each with the reason.
+    pub missing: Vec<String>,
 }
 
 /// The instances of this machine.

@@ -48,6 +48,7 @@ impl RuntimeSource for Own {
             env: Vec::new(),
             read_only: vec![own],
             listen: Listen::Unix,
+            system_calls: Vec::new(),
         })
     }
 }

@@ -95,6 +95,7 @@ impl RuntimeSource for Scripted {
             env: Vec::new(),
             read_only: vec![own],
             listen: Listen::Unix,
+            system_calls: Vec::new(),
         })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_api::Environment;
+use fission_api::{Environment, Network};
 use fission_environments::{Listen, Runtime};
 use fission_executor::backend::{Backend, BackendError, Created, InstanceExit, InstanceSpec, Load};
 use fission_rpc::endpoint::{Address, InstanceId};
@@ -19,8 +19,8 @@ use tokio::sync::{mpsc, watch};
 use crate::build::{BuildOptions, SandboxBuilder};
 use crate::control::{Control, Spawned};
 use crate::instance::{Directories, Instance, Place, SOCKET, owner_of};
-use crate::isolation::{Feature, IsolationReport};
-use crate::launcher::{self, Launcher, LauncherOptions};
+use crate::isolation::{self, Feature, IsolationReport};
+use crate::launcher::{self, Launcher, LauncherOptions, seccomp};
 use crate::options::{Options, RuntimeSource, SandboxError};
 use crate::output::Outputs;
 use crate::protocol::{Ended, Limits, Spawn, Tree};
@@ -146,6 +146,7 @@ impl Backend for SandboxBackend {
 struct Plan {
     variables: Vec<(String, String)>,
     limits: Limits,
+    network: Network,
 }
 
 impl Shared {
@@ -191,9 +192,13 @@ impl Shared {
     ) -> Result<Plan, BackendError> {
         let refuse = |why: String| unsupported(environment, why);
         let variables = request::variables(&prepared.runtime.env, environment, function).map_err(refuse)?;
+        seccomp::check_also(&prepared.runtime.system_calls)
+            .map_err(|why| refuse(format!("its environment.toml is wrong: {why}")))?;
         let declared = request::resources(environment, function);
         let limits = resources::limits(declared, &self.options.limits).map_err(refuse)?;
-        Ok(Plan { variables, limits })
+        let network = function.map_or(Ok(Network::Host), |function| Network::of(&function.metadata));
+        let network = network.map_err(|error| refuse(error.to_string()))?;
+        Ok(Plan { variables, limits, network })
     }
 
     async fn create(self: Arc<Self>, spec: InstanceSpec) -> Result<Created, BackendError> {
@@ -206,6 +211,8 @@ impl Shared {
         };
         let plan = self.plan(&prepared, environment, spec.function.as_deref())?;
         let control = self.control().await.map_err(|error| broken(&spec.id, error))?;
+        isolation::may_have_network(&plan.network, control.report(), prepared.runtime.listen)
+            .map_err(|why| unsupported(environment, why))?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (ended, watch_end) = watch::channel(None);
         let instance = self
@@ -214,6 +221,7 @@ impl Shared {
         let instance = Arc::new(instance);
         let guard = Unfinished { shared: Arc::downgrade(&self), instance: Some(instance.clone()) };
         let (outputs, writers) = Outputs::make().map_err(|error| broken(&spec.id, error))?;
+        let (network, limits) = (plan.network.clone(), plan.limits);
         let request = self.spawn_request(&prepared, plan, &instance, control.report());
         let spawned = match control.spawn(request, writers, ended).await {
             Ok(spawned) => spawned,
@@ -223,13 +231,18 @@ impl Shared {
                 return Err(broken(&spec.id, format_args!("could not be started: {why}")));
             }
         };
+        let missing = isolation::missing_of(&spawned.isolation, control.report(), &network, &limits);
+        if let Some(why) = isolation::refusal(&self.options.require, &missing) {
+            return Err(unsupported(environment, format!("an instance of it {why}")));
+        }
         self.until_ready(&instance, outputs).await?;
         if let Address::Unix(path) = &instance.address {
             let taken = instance.directories.take_socket(instance.user, path);
             taken.map_err(|error| broken(&spec.id, format_args!("cannot be reached: {error}")))?;
         }
         guard.finished();
-        Ok(self.admit(instance, spawned))
+        let missing = missing.into_iter().map(|(feature, why)| format!("{}: {why}", feature.word())).collect();
+        Ok(self.admit(instance, spawned, missing))
     }
 
     /// Makes the directories of an instance and knows where it will listen.
@@ -275,6 +288,13 @@ impl Shared {
 
     fn spawn_request(&self, prepared: &Prepared, plan: Plan, instance: &Instance, report: &IsolationReport) -> Spawn {
         let mut env = plan.variables;
+        if !instance.private {
+            // The host's is everyone's, and with Landlock it may not be written.
+            let scratch = instance.directories.scratch.display().to_string();
+            let usual =
+                |(name, value): &&mut (String, String)| matches!(&name[..], "HOME" | "TMPDIR") && value == "/tmp";
+            env.iter_mut().filter(usual).for_each(|(_, value)| value.clone_from(&scratch));
+        }
         match &instance.first_address {
             Address::Unix(_) if instance.private => {
                 env.push(("FISSION_SOCKET".to_owned(), format!("{}/{SOCKET}", layout::RUN)));
@@ -282,7 +302,7 @@ impl Shared {
             Address::Unix(path) => env.push(("FISSION_SOCKET".to_owned(), path.display().to_string())),
             Address::Tcp(address) => env.push(("RUNTIME_PORT".to_owned(), address.port().to_string())),
         }
-        let owner = owner_of(instance.number);
+        let (owner, directories) = (owner_of(instance.number), &instance.directories);
         let inside = layout::inside_id(report.has(Feature::User), report.privileged, owner);
         let mut hostname = instance.id.to_string();
         hostname.truncate(hostname.floor_char_boundary(MAX_HOSTNAME));
@@ -291,11 +311,13 @@ impl Shared {
             id: instance.number,
             argv: prepared.runtime.argv.clone(),
             env,
-            cwd: if instance.private { PathBuf::from("/tmp") } else { instance.directories.top.clone() },
+            cwd: if instance.private { PathBuf::from("/tmp") } else { directories.scratch.clone() },
             hostname,
-            tree: layout::of_instance(&prepared.tree, &instance.directories, inside, tmp_bytes, shm_bytes),
+            tree: layout::of_instance(&prepared.tree, directories, inside, (tmp_bytes, shm_bytes), instance.private),
             owner,
             limits: plan.limits,
+            network: plan.network,
+            also: prepared.runtime.system_calls.clone(),
             background: false,
         }
     }
@@ -336,7 +358,7 @@ impl Shared {
     }
 
     /// From here on the instance is known, and its end is news.
-    fn admit(self: &Arc<Self>, instance: Arc<Instance>, spawned: Spawned) -> Created {
+    fn admit(self: &Arc<Self>, instance: Arc<Instance>, spawned: Spawned, missing: Vec<String>) -> Created {
         for note in &spawned.notes {
             tracing::warn!(instance = %instance.id, "{note}");
         }
@@ -344,6 +366,7 @@ impl Shared {
             address: instance.address.clone(),
             pid: Some(spawned.pid),
             isolation: spawned.isolation.iter().map(|feature| feature.word().to_owned()).collect(),
+            missing,
         };
         lock(&self.instances).insert(instance.id.clone(), instance.clone());
         let shared = Arc::downgrade(self);

@@ -50,6 +50,8 @@ pub(crate) struct Directories {
     pub(crate) secrets: PathBuf,
     pub(crate) configs: PathBuf,
     pub(crate) socket: PathBuf,
+    /// In place of a private `/tmp`, where instances have no tree of their own.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Directories {
@@ -61,6 +63,7 @@ impl Directories {
             secrets: top.join("secrets"),
             configs: top.join("configs"),
             socket: top.join("socket"),
+            scratch: top.join("tmp"),
         }
     }
 
@@ -72,6 +75,7 @@ impl Directories {
             DirBuilder::new().mode(0o755).create(path)?;
         }
         DirBuilder::new().mode(0o700).create(&self.socket)?;
+        DirBuilder::new().mode(0o700).create(&self.scratch)?;
         if owner.is_some() {
             std::os::unix::fs::chown(&self.socket, owner, owner)?;
         }

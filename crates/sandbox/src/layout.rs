@@ -92,13 +92,24 @@ pub(crate) fn of_environment(mount_point: &Path, read_only: &[PathBuf]) -> Tree 
 }
 
 /// Adds what belongs to one instance. `id`: the user it sees itself as.
-pub(crate) fn of_instance(shared: &Tree, directories: &Directories, id: u32, tmp: u64, shm: u64) -> Tree {
+/// `memory`: bytes of its `/tmp` and `/dev/shm`. `private`: whether there will be a tree at all; without one it still
+/// says which of the host's files are meant.
+pub(crate) fn of_instance(
+    shared: &Tree,
+    directories: &Directories,
+    id: u32,
+    (tmp, shm): (u64, u64),
+    private: bool,
+) -> Tree {
     let mut tree = shared.clone();
     let bind = |source: &Path, target: &str| Bind { source: source.into(), target: target.into(), directory: true };
     tree.read_only.push(bind(&directories.userfunc, USERFUNC));
     tree.read_only.push(bind(&directories.secrets, SECRETS));
     tree.read_only.push(bind(&directories.configs, CONFIGS));
     tree.writable.push(bind(&directories.socket, RUN));
+    if !private {
+        tree.writable.push(bind(&directories.scratch, "/tmp"));
+    }
     furnish(&mut tree, id, "/tmp", tmp, shm);
     tree
 }

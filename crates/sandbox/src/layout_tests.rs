@@ -51,7 +51,7 @@ fn missing_relative_and_climbing_paths_show_nothing() {
 #[test]
 fn code_secrets_and_configs_are_read_only_and_the_socket_is_not() {
     let directories = Directories::below(Path::new("/d/1"));
-    let tree = of_instance(&of_environment(Path::new("/x"), &[]), &directories, 1000, 1, 1);
+    let tree = of_instance(&of_environment(Path::new("/x"), &[]), &directories, 1000, (1, 1), true);
     for target in [USERFUNC, SECRETS, CONFIGS] {
         assert!(targets(&tree).contains(&Path::new(target)), "{target}");
     }

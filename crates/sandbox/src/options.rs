@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fission_environments::{BuildTools, Environments, LogProgress, Runtime};
 
+use crate::isolation::Feature;
 use crate::protocol::Limits;
 
 /// Settings of the backend.
@@ -19,6 +20,8 @@ pub struct Options {
     pub short_dir: PathBuf,
     /// Limits of an instance where its environment or function declares none.
     pub limits: Limits,
+    /// What every instance must be isolated by, as far as it concerns it; without, it is not started.
+    pub require: Vec<Feature>,
     /// How long an instance may take until it answers.
     pub ready_timeout: Duration,
     /// Bytes of the private `/tmp`; they count as memory of the instance.
@@ -35,6 +38,7 @@ impl Options {
             data_dir,
             short_dir: PathBuf::from("/tmp"),
             limits: Limits { memory: 512 << 20, pids: 256, cpu_millis: None, open_files: 16_384, file_bytes: None },
+            require: Vec::new(),
             ready_timeout: Duration::from_secs(30),
             tmp_bytes: 256 << 20,
             shm_bytes: 64 << 20,

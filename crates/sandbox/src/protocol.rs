@@ -13,6 +13,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use fission_api::Network;
+
 use crate::isolation::{Feature, IsolationReport};
 
 /// Largest message in bytes. Linux sends packets of up to its socket buffer, 208 KiB unless changed; environment
@@ -90,6 +92,10 @@ pub(crate) struct Spawn {
     pub owner: u32,
     /// Its limits.
     pub limits: Limits,
+    /// What of the network it may reach.
+    pub network: Network,
+    /// System calls it may make beside the usual ones.
+    pub also: Vec<String>,
     /// Whether everything else goes before it: a build must not slow requests down.
     pub background: bool,
 }

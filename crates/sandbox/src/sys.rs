@@ -34,6 +34,8 @@ pub(crate) mod namespace {
     pub(crate) const IPC: u64 = libc::CLONE_NEWIPC as u64;
     /// Host name.
     pub(crate) const UTS: u64 = libc::CLONE_NEWUTS as u64;
+    /// Interfaces, addresses, ports, abstract unix sockets.
+    pub(crate) const NET: u64 = libc::CLONE_NEWNET as u64;
 }
 
 /// Which of the two one is after [`copy`].
@@ -168,4 +170,110 @@ pub(crate) fn wait_for(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, is the same descriptor all its life, and is owned by the result, which gives it out
     // by shared reference only.
     Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+/// The kernel's `struct ifreq` as `SIOCGIFFLAGS` and `SIOCSIFFLAGS` see it.
+#[repr(C)]
+struct InterfaceFlags {
+    name: [u8; libc::IFNAMSIZ],
+    flags: libc::c_short,
+    rest: [u8; 22],
+}
+
+/// Requests of `ioctl`; C libraries do not agree on their type.
+const SIOCGIFFLAGS: u32 = 0x8913;
+const SIOCSIFFLAGS: u32 = 0x8914;
+
+/// Switches the loopback interface of this network namespace on.
+pub(crate) fn loopback_up() -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let mut request = InterfaceFlags { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
+    request.name[..2].copy_from_slice(b"lo");
+    let ask = |number: u32, request: &mut InterfaceFlags| {
+        // SAFETY: `request` is as large as the kernel's `struct ifreq` (checked below) with a terminated name, and lives
+        // through the call, which reads and writes only it.
+        match unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &raw mut *request) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    ask(SIOCGIFFLAGS, &mut request)?;
+    request.flags |= libc::IFF_UP as libc::c_short;
+    ask(SIOCSIFFLAGS, &mut request)
+}
+
+const _: () = assert!(size_of::<InterfaceFlags>() == 40);
+
+/// Programs that look at a connection or a datagram before it is made, by the group of processes that makes it.
+pub(crate) mod bpf {
+    use super::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, io};
+
+    const PROG_LOAD: libc::c_int = 5;
+    const PROG_ATTACH: libc::c_int = 8;
+    const PROG_TYPE_CGROUP_SOCK_ADDR: u32 = 18;
+    /// Programs of the groups above are run too, and none can take this one's place.
+    const ALLOW_MULTI: u32 = 2;
+
+    /// The beginning of the kernel's `union bpf_attr` for loading.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Load {
+        kind: u32,
+        length: u32,
+        instructions: u64,
+        license: u64,
+        log_level: u32,
+        log_size: u32,
+        log: u64,
+        version: u32,
+        flags: u32,
+        name: [u8; 16],
+        interface: u32,
+        attach_type: u32,
+    }
+
+    /// The beginning of the kernel's `union bpf_attr` for attaching.
+    #[repr(C)]
+    struct Attach {
+        target: u32,
+        program: u32,
+        kind: u32,
+        flags: u32,
+    }
+
+    /// Loads a program for one kind of attachment.
+    pub(crate) fn load(instructions: &[u64], attach_type: u32) -> io::Result<OwnedFd> {
+        let load = Load {
+            kind: PROG_TYPE_CGROUP_SOCK_ADDR,
+            length: instructions.len() as u32,
+            instructions: instructions.as_ptr() as u64,
+            license: c"Apache-2.0".as_ptr() as u64,
+            attach_type,
+            ..Load::default()
+        };
+        // SAFETY: `load` is as the kernel expects, with its size; what it points at lives through the call, which only
+        // reads it, and the kernel checks the program before it takes it.
+        let fd = unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const load, size_of::<Load>()) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call succeeded, so this is a new descriptor that no one else owns. It closes on exec.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    }
+
+    /// Has a program look at what the processes of a cgroup do, until the group is removed.
+    pub(crate) fn attach(group: BorrowedFd<'_>, program: BorrowedFd<'_>, attach_type: u32) -> io::Result<()> {
+        let attach = Attach {
+            target: group.as_raw_fd() as u32,
+            program: program.as_raw_fd() as u32,
+            kind: attach_type,
+            flags: ALLOW_MULTI,
+        };
+        // SAFETY: `attach` is as the kernel expects, with its size, and lives through the call, which only reads it.
+        match unsafe { libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw const attach, size_of::<Attach>()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
 }

@@ -226,7 +226,7 @@ impl Backend for ScriptedBackend {
         living.insert(spec.id, server);
         let mut most = lock(&self.most);
         *most = living.len().max(*most);
-        Ok(Created { address, pid: None, isolation: vec!["none".to_owned()] })
+        Ok(Created { address, pid: None, isolation: vec!["none".to_owned()], missing: Vec::new() })
     }
 
     async fn specialize(&self, id: &InstanceId, load: Load) -> Result<Address, BackendError> {

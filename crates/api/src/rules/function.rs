@@ -10,11 +10,11 @@ use super::names::{check_label, check_optional_label};
 use super::package::relative_path_problem;
 use super::podspec::check_pod_spec;
 use super::{NameRule, Rules, check_not_negative, check_own_namespace};
-use crate::Function;
 use crate::crd::FieldDefault;
 use crate::env_var::is_reserved_variable;
 use crate::field_error::Found;
 use crate::function::{ExecutorType, FunctionSpec, ObjectFileReference};
+use crate::{Function, Network, NetworkError};
 
 impl Rules for Function {
     const KIND: &'static str = "Function";
@@ -24,6 +24,9 @@ impl Rules for Function {
 
     fn check(&self, _old: Option<&Self>, found: &mut Found) {
         check_spec("spec", &self.spec, &self.metadata, found);
+        if let Err(NetworkError { annotation, value, why }) = Network::of(&self.metadata) {
+            found.invalid(format!("metadata.annotations[{annotation}]"), value, why);
+        }
     }
 }
 

@@ -72,6 +72,7 @@ fn instance(id: &str, phase: Phase) -> InstanceInfo {
         served: 0,
         ended: None,
         isolation: vec!["user".to_owned(), "pid".to_owned()],
+        missing: vec!["seccomp: no filter".to_owned()],
     }
 }
 
@@ -87,6 +88,7 @@ async fn pods_show_what_runs_and_follow_it() {
     let (_, pod) = get(&server, &format!("{PODS}/i-1")).await;
     assert_eq!(pod["metadata"]["labels"]["managed"], "true");
     assert_eq!(pod["metadata"]["annotations"]["fission.io/isolation"], "user,pid");
+    assert_eq!(pod["metadata"]["annotations"]["fission.io/isolation-missing"], "seccomp: no filter");
     assert_eq!((&pod["status"]["phase"], &pod["status"]["podIP"]), (&json!("Running"), &json!("127.0.0.1")));
     let mut specialized = instance("i-1", Phase::Specialized);
     let (name, namespace, uid) = ("hello".to_owned(), "default".to_owned(), "u".to_owned());

@@ -9,6 +9,7 @@ use fission_api::{Environment, EnvironmentReference, ExecutorType, Function, Fun
 use kube::ResourceExt;
 
 use super::advanced::AdvancedFlags;
+use super::network::NetworkFlags;
 use super::options::OptionFlags;
 use crate::code::sources::{SourceFlags, no_code};
 use crate::failure::{Failure, Outcome};
@@ -45,6 +46,8 @@ pub(crate) struct CreateArgs {
     pub(crate) options: OptionFlags,
     #[command(flatten)]
     pub(crate) advanced: AdvancedFlags,
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
     #[command(flatten)]
     pub(crate) labels: LabelFlags,
     /// Also create a route to this path (deprecated: use `fission route create`)
@@ -179,6 +182,7 @@ fn build(args: &CreateArgs, namespace: Option<String>, env: &str, package: Packa
     let mut function = Function::new(&args.name, spec);
     function.metadata = metadata(&args.name, namespace);
     args.labels.apply(&mut function.metadata)?;
+    args.network.apply(&mut function.metadata);
     Ok(function)
 }
 

@@ -10,6 +10,7 @@ mod getmeta;
 mod instances;
 mod list;
 mod logs;
+mod network;
 mod options;
 mod pod_logs;
 mod pods;

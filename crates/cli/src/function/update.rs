@@ -6,6 +6,7 @@ use kube::ResourceExt;
 
 use super::advanced::AdvancedFlags;
 use super::container::is_container;
+use super::network::NetworkFlags;
 use super::options::OptionFlags;
 use crate::code::sources::SourceFlags;
 use crate::failure::{Failure, Outcome};
@@ -41,6 +42,8 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     pub(crate) advanced: AdvancedFlags,
     #[command(flatten)]
+    pub(crate) network: NetworkFlags,
+    #[command(flatten)]
     pub(crate) labels: LabelFlags,
     /// Change its package although other functions use it too
     #[arg(long, short)]
@@ -68,6 +71,7 @@ pub(crate) async fn run(args: UpdateArgs, s: &mut Session) -> Outcome {
     args.options.apply(&mut function.spec, &namespace)?;
     args.advanced.apply(&mut function.spec)?;
     args.labels.apply(&mut function.metadata)?;
+    args.network.apply(&mut function.metadata);
     noun::check(&function)?;
     if args.spec {
         function.metadata.managed_fields = None;

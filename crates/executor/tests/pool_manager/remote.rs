@@ -50,7 +50,7 @@ pub(super) fn left(world: &World, function: &Arc<Function>) -> Adopted {
         package: (package.metadata.uid.clone().unwrap_or_default(), package.metadata.generation.unwrap_or_default()),
         configuration: Configuration::default().fingerprint(),
         is_provisioned: false,
-        created: Created { address, pid: None, isolation: Vec::new() },
+        created: Created { address, pid: None, isolation: Vec::new(), missing: Vec::new() },
     }
 }
 

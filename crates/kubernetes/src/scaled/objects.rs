@@ -10,7 +10,7 @@ use crate::services::MANAGED_BY;
 use crate::specialize;
 use crate::template::{
     self, AtStart, RUNTIME_PORT, as_json, container_security, environment_labels, environment_pod, function_labels,
-    pod_security,
+    may_have_network, pod_security,
 };
 
 /// Seconds after which a container whose port is not open is started again.
@@ -50,6 +50,7 @@ pub(super) fn word(function: &Function) -> &'static str {
 
 /// Makes the objects. An error is for the user and names what is missing or cannot be honoured.
 pub(super) fn objects(function: &Function, parts: &Parts<'_>, options: &Options) -> Result<Objects, String> {
+    may_have_network(function)?;
     let word = word(function);
     let place = options.function_namespace.clone().unwrap_or_else(|| namespace(function).to_owned());
     let object_name = names::scaled(word, function);

@@ -138,3 +138,11 @@ fn a_container_with_no_port_or_two_is_refused_with_what_it_has() {
     .unwrap();
     assert!(refused.contains("exactly one port, not 0"), "{refused}");
 }
+
+#[test]
+fn a_function_that_asks_to_be_kept_from_the_network_is_refused_rather_than_run_with_it() {
+    let mut function = function(json!({ "InvokeStrategy": strategy("newdeploy", json!({})) }));
+    function.metadata.annotations = Some([(labels::NETWORK.to_owned(), "none".to_owned())].into());
+    let why = made(&function).err().expect("it is refused");
+    assert!(why.contains("fission.io/network: none") && why.contains("NetworkPolicy"), "{why}");
+}

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fission_api::Environment;
+use fission_api::{Environment, Network};
 use fission_environments::BuildTools;
 use fission_rpc::build::{Artifact, BuildError, BuildJob, BuildLog, Builder};
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::backend::{Shared, lock};
 use crate::control::Control;
 use crate::instance::{build_owner_of, ended_of};
-use crate::isolation::Feature;
+use crate::isolation::{self, Feature};
 use crate::output::Outputs;
 use crate::protocol::{Ended, Limits, Spawn};
 use crate::resources::display_bytes;
@@ -165,6 +165,8 @@ impl SandboxBuilder {
             tree: layout::of_build(&shared, &place.work, &place.cache.path, inside, tmp, shm),
             owner: place.owner,
             limits: self.limits(&job.environment).map_err(failed)?,
+            network: Network::Host,
+            also: tools.system_calls.clone(),
             background: true,
         })
     }
@@ -188,8 +190,13 @@ impl SandboxBuilder {
             place: Some(place),
             outputs: Some(outputs),
         };
+        let limits = spawn.limits;
         match control.spawn(spawn, writers, tell).await {
-            Ok(_) => Ok(running),
+            Ok(spawned) => {
+                let missing = isolation::missing_of(&spawned.isolation, control.report(), &Network::Host, &limits);
+                let refusal = isolation::refusal(&self.shared.options.require, &missing);
+                refusal.map_or(Ok(running), |why| Err(failed(format_args!("the build {why}"))))
+            }
             Err(why) => Err(failed(format_args!("the build command `{command}` could not be started: {why}"))),
         }
     }

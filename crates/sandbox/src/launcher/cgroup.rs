@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal};
 
+use fission_api::Network;
+
+use super::egress::Egress;
 use crate::isolation::Feature;
 use crate::protocol::Limits;
 
 /// First part of the names of our groups.
-const PREFIX: &str = "fission-";
+pub(super) const PREFIX: &str = "fission-";
 /// Microseconds over which a processor limit is kept: the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
 
@@ -36,6 +39,8 @@ pub(super) struct Cgroups {
 pub(super) struct Group {
     directories: Vec<PathBuf>,
     memory: Option<PathBuf>,
+    /// The one of the unified hierarchy, if any: a process can be in one only.
+    unified: Option<PathBuf>,
     /// Files through which a process enters, and which limit that is for.
     pub(super) joins: Vec<(Feature, File)>,
 }
@@ -58,10 +63,10 @@ impl Cgroups {
         (found, missing)
     }
 
-    /// Removes what launchers that are gone left behind, with the processes in it.
-    pub(super) fn remove_stale(&self) {
-        for controller in &self.controllers {
-            for entry in fs::read_dir(&controller.base).into_iter().flatten().flatten() {
+    /// Removes what launchers that are gone left behind, with the processes in it. `also`: where else groups are made.
+    pub(super) fn remove_stale(&self, also: Option<&Path>) {
+        for base in self.controllers.iter().map(|controller| controller.base.as_path()).chain(also) {
+            for entry in fs::read_dir(base).into_iter().flatten().flatten() {
                 let name = entry.file_name();
                 let launcher =
                     name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
@@ -83,7 +88,7 @@ impl Cgroups {
 
     /// Makes the groups of one instance. A limit that could not be set is not among the features given back.
     pub(super) fn create(&self, id: u64, limits: &Limits) -> (Group, Vec<Feature>, Vec<String>) {
-        let name = format!("{PREFIX}{}-{id}", rustix::process::getpid().as_raw_pid());
+        let name = name(id);
         let (mut group, mut applied, mut notes) = (Group::default(), Vec::new(), Vec::new());
         for controller in &self.controllers {
             if controller.feature == Feature::CpuLimit && limits.cpu_millis.is_none() {
@@ -104,6 +109,9 @@ impl Controller {
         if !group.directories.iter().any(|made| made == directory) {
             fs::create_dir(directory)?;
             group.directories.push(directory.to_owned());
+            if self.unified {
+                group.unified = Some(directory.to_owned());
+            }
             // Version 1 moves the writing thread through `tasks` without stopping every fork of the machine.
             let join = directory.join(if self.unified { "cgroup.procs" } else { "tasks" });
             group.joins.push((self.feature, OpenOptions::new().write(true).open(join)?));
@@ -138,7 +146,33 @@ impl Controller {
     }
 }
 
+/// The name of an instance's groups.
+fn name(id: u64) -> String {
+    format!("{PREFIX}{}-{id}", rustix::process::getpid().as_raw_pid())
+}
+
 impl Group {
+    /// Has the instance enter a group that keeps it from addresses.
+    pub(super) fn keep_from_addresses(&mut self, egress: &Egress, id: u64, network: &Network) -> io::Result<()> {
+        let join = match network {
+            Network::AllowList(listed) => {
+                let directory = match &self.unified {
+                    Some(own) => own.clone(),
+                    None => {
+                        let directory = egress.base().join(name(id));
+                        fs::create_dir(&directory)?;
+                        self.directories.push(directory.clone());
+                        directory
+                    }
+                };
+                egress.only(listed, &directory)?
+            }
+            _ => egress.usual(self.unified.as_deref())?,
+        };
+        self.joins.push((Feature::Egress, join));
+        Ok(())
+    }
+
     /// Whether the kernel killed a process of the group for the group's memory limit.
     pub(super) fn ran_out_of_memory(&self) -> bool {
         let events = self.memory.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
@@ -206,7 +240,7 @@ fn hierarchies(mounts: &str, controller: &str) -> Vec<(PathBuf, bool)> {
 }
 
 /// The group of this process in a hierarchy, from `/proc/self/cgroup`.
-fn own_group<'a>(own: &'a str, controller: &str, unified: bool) -> &'a str {
+pub(super) fn own_group<'a>(own: &'a str, controller: &str, unified: bool) -> &'a str {
     own.lines()
         .filter_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);

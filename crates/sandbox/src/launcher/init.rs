@@ -10,11 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 
+use fission_api::Network;
 use rustix::fs::Mode;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus};
 
-use super::{privileges, root};
+use super::seccomp::Filter;
+use super::{landlock, privileges, root};
 use crate::isolation::Feature;
 use crate::protocol::{Ended, Failure, Progress, Spawn};
 use crate::sys::{self, Copy, SingleThreaded, namespace};
@@ -40,6 +42,8 @@ pub(super) struct Start<'a> {
     pub(super) host: (u32, u32),
     /// Whether processes are limited per user, because no cgroup counts them.
     pub(super) count_processes: bool,
+    /// The usual filter of system calls, where this processor's are known.
+    pub(super) filter: Option<&'a Filter>,
     /// Opened cgroup files; writing `0` to one moves the writer in.
     pub(super) joins: &'a [(Feature, File)],
     pub(super) stdout: &'a OwnedFd,
@@ -65,6 +69,7 @@ impl Start<'_> {
             (Feature::Mount, namespace::MOUNT),
             (Feature::Ipc, namespace::IPC),
             (Feature::Uts, namespace::UTS),
+            (Feature::Network, namespace::NET),
         ] {
             if self.has(feature) {
                 flags |= flag;
@@ -103,6 +108,9 @@ fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
     if start.has(Feature::Uts) {
         rustix::system::sethostname(start.spawn.hostname.as_bytes())
             .map_err(|e| Failure::of(Feature::Uts, "setting the host name", e))?;
+    }
+    if start.spawn.network == Network::Loopback && start.has(Feature::Network) {
+        sys::loopback_up().map_err(|e| Failure::of(Feature::Network, "switching its loopback interface on", e))?;
     }
     if start.has(Feature::PrivateFiles) {
         root::enter(&start.spawn.tree, start.has(Feature::Proc))?;
@@ -208,8 +216,11 @@ fn server(start: &Start<'_>, mapped: OwnedFd) -> Result<(), Failure> {
     if start.has(Feature::NoNewPrivs) {
         privileges::no_new_privileges()?;
     }
+    if start.has(Feature::Landlock) {
+        landlock::restrict(&start.spawn.tree, start.features)?;
+    }
     if start.only_try {
-        return Ok(());
+        return filter_calls(start);
     }
     rustix::process::chdir(&start.spawn.cwd)
         .map_err(|e| Failure::fatal(format!("entering {}", start.spawn.cwd.display()), e))?;
@@ -219,8 +230,19 @@ fn server(start: &Start<'_>, mapped: OwnedFd) -> Result<(), Failure> {
     sys::default_group_signals();
     sys::close_on_start();
     let env = start.spawn.env.iter().map(|(name, value)| (name, value));
-    let error = Command::new(program).args(arguments).env_clear().envs(env).exec();
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(env);
+    // Last: what comes before it may need calls that the program may not make.
+    filter_calls(start)?;
+    let error = command.exec();
     Err(Failure::fatal(format!("starting {program}"), error))
+}
+
+fn filter_calls(start: &Start<'_>) -> Result<(), Failure> {
+    match start.filter {
+        Some(filter) if start.has(Feature::Seccomp) => filter.apply(&start.spawn.also),
+        _ => Ok(()),
+    }
 }
 
 fn become_user(id: u32) -> Result<(), Failure> {

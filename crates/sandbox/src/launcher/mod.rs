@@ -3,9 +3,12 @@
 //! with all instances, when the platform does, whatever way that happens.
 
 mod cgroup;
+mod egress;
 pub(crate) mod init;
+mod landlock;
 mod privileges;
 mod root;
+pub(crate) mod seccomp;
 mod serve;
 mod spawn;
 

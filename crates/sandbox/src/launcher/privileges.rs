@@ -14,6 +14,11 @@ use crate::protocol::{Failure, Limits};
 /// Capability numbers fit a 64-bit set; the kernel refuses those it does not know.
 const CAPABILITY_NUMBERS: u32 = 64;
 
+/// Limits no declaration changes: Linux' defaults, whatever the platform itself was started with. Locked memory and
+/// messages in queues are memory that cannot be taken back; a higher priority is taken from everyone else.
+const ALWAYS: [(Resource, u64); 4] =
+    [(Resource::Memlock, 8 << 20), (Resource::Msgqueue, 819_200), (Resource::Rtprio, 0), (Resource::Nice, 0)];
+
 /// Drops all capabilities, for good.
 pub(super) fn drop_capabilities() -> Result<(), Failure> {
     let failed = |doing: &str, error: rustix::io::Errno| Failure::of(Feature::NoCapabilities, doing, error);
@@ -45,6 +50,9 @@ pub(super) fn no_new_privileges() -> Result<(), Failure> {
 /// Limits of one process. `count_processes`: limit processes here, because no cgroup does.
 pub(super) fn limit_process(limits: &Limits, count_processes: bool) -> Result<(), Failure> {
     limit(Resource::Core, 0).map_err(|e| Failure::fatal("forbidding core dumps", e))?;
+    for (resource, value) in ALWAYS {
+        limit(resource, value).map_err(|e| Failure::fatal(format!("limiting {resource:?}"), e))?;
+    }
     limit(Resource::Nofile, limits.open_files).map_err(|e| Failure::fatal("limiting open files", e))?;
     if let Some(bytes) = limits.file_bytes {
         limit(Resource::Fsize, bytes).map_err(|e| Failure::fatal("limiting the size of files", e))?;

@@ -18,6 +18,10 @@ use crate::sys;
 /// Holds only directories, links and a few lines of text: everything else is mounted onto it.
 const ROOT_OPTIONS: &str = "mode=755,size=1m";
 
+/// Bytes of private memory for each file there may be in it, and files there may be in the smallest.
+const PAGE: u64 = 4096;
+const FEWEST_FILES: u64 = 256;
+
 const NO_TRICKS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
 /// Builds the tree and enters it. `own_proc`: mount a `/proc` of this process namespace, else show the host's.
@@ -30,7 +34,8 @@ pub(super) fn enter(tree: &Tree, own_proc: bool) -> Result<(), Failure> {
     for (path, bytes) in &tree.memory {
         let target = inside(root, path);
         make(&target)?;
-        memory_file_system(&target, &format!("mode=1777,size={bytes}"))?;
+        // A file takes memory even if it is empty.
+        memory_file_system(&target, &format!("mode=1777,size={bytes},nr_inodes={}", (bytes / PAGE).max(FEWEST_FILES)))?;
     }
     furnish(tree, root)?;
     for bind in &tree.read_only {

@@ -5,12 +5,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use fission_api::Network;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::cgroup::{Cgroups, Group};
+use super::egress::Egress;
 use super::init::{self, Start};
+use super::seccomp::Filter;
 
 use crate::instance::{FIRST_OWNER, OWNERS_IN_ALL};
 use crate::isolation::{Feature, FeatureReport, IsolationReport};
@@ -38,6 +41,10 @@ pub(super) struct Abilities {
     missing: Vec<(Feature, String)>,
     host: (u32, u32),
     count_processes: bool,
+    /// `Err`: why there is none.
+    filter: Result<Filter, String>,
+    /// The same of what keeps instances from addresses.
+    egress: Result<Egress, String>,
 }
 
 /// A started instance.
@@ -59,7 +66,8 @@ impl Abilities {
         let rights = capabilities(None)?.effective;
         let root = rustix::process::geteuid().is_root() && rights.contains(ROOT_RIGHTS) && owners_exist();
         let (cgroups, missing) = Cgroups::detect();
-        cgroups.remove_stale();
+        let egress = Egress::new();
+        cgroups.remove_stale(egress.as_ref().ok().map(Egress::base));
         let mut abilities = Self {
             single,
             cgroups,
@@ -67,6 +75,8 @@ impl Abilities {
             host: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
             missing,
             count_processes: false,
+            filter: Filter::new(),
+            egress,
         };
         abilities.try_out();
         if root && !abilities.report.has(Feature::PrivateFiles) {
@@ -81,6 +91,12 @@ impl Abilities {
         self.count_processes = false;
         self.report.features = Feature::ALL.map(|feature| FeatureReport { feature, missing: None }).to_vec();
         self.try_namespaces();
+        if let Some(why) = self.filter.as_ref().err().cloned() {
+            self.remove(Feature::Seccomp, &why);
+        }
+        if let Err(why) = &self.egress {
+            self.report.remove(Feature::Egress, &format!("cloud metadata is not out of reach: {why}"));
+        }
         for (feature, why) in self.missing.clone() {
             self.cgroup_missing(feature, &why);
         }
@@ -100,7 +116,20 @@ impl Abilities {
         only_try: bool,
     ) -> io::Result<Started> {
         let (report, tell) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (group, limited, notes) = self.cgroups.create(spawn.id, &spawn.limits);
+        let (mut group, limited, mut notes) = self.cgroups.create(spawn.id, &spawn.limits);
+        let own_network = matches!(spawn.network, Network::Loopback | Network::None);
+        let mut kept_from = false;
+        if let (Ok(egress), true) = (&self.egress, self.report.has(Feature::Egress) && !own_network) {
+            match group.keep_from_addresses(egress, spawn.id, &spawn.network) {
+                Ok(()) => kept_from = true,
+                // It would reach what it must not; anything else is no worse off than where there is no such thing.
+                Err(error) if spawn.network != Network::Host => {
+                    group.remove();
+                    return Err(error);
+                }
+                Err(error) => notes.push(format!("no {}: {error}", Feature::Egress.word())),
+            }
+        }
         let by_cgroup = |feature: &Feature| {
             matches!(feature, Feature::MemoryLimit | Feature::CpuLimit)
                 || (*feature == Feature::PidsLimit && !self.count_processes)
@@ -109,6 +138,11 @@ impl Abilities {
             .into_iter()
             .filter(|feature| self.report.has(*feature))
             .filter(|feature| !by_cgroup(feature) || limited.contains(feature))
+            .filter(|feature| match feature {
+                Feature::Network => own_network,
+                Feature::Egress => kept_from,
+                _ => true,
+            })
             .collect();
         let start = Start {
             spawn,
@@ -116,6 +150,7 @@ impl Abilities {
             privileged: self.report.privileged,
             host: self.host,
             count_processes: self.count_processes,
+            filter: self.filter.as_ref().ok(),
             joins: &group.joins,
             stdout,
             stderr,
@@ -139,6 +174,9 @@ impl Abilities {
         let dependents: &[Feature] = match feature {
             Feature::Mount => &[Feature::PrivateFiles],
             Feature::Pid | Feature::PrivateFiles => &[Feature::Proc],
+            Feature::Landlock => &[Feature::Scopes],
+            // Without it there are sockets no program is asked about.
+            Feature::Seccomp => &[Feature::Egress],
             _ => &[],
         };
         for dependent in dependents {
@@ -159,6 +197,7 @@ impl Abilities {
             (Feature::Mount, namespace::MOUNT | user),
             (Feature::Ipc, namespace::IPC | user),
             (Feature::Uts, namespace::UTS | user),
+            (Feature::Network, namespace::NET | user),
         ] {
             match sys::copy(&self.single, flag) {
                 Ok(Copy::Child) => sys::exit_now(0),
@@ -199,11 +238,17 @@ impl Abilities {
         }
     }
 
+    /// With a network of its own, then with the machine's: each has a step the other has not.
     fn try_once(&self) -> Result<(), Failure> {
+        self.try_with(Network::Loopback)?;
+        self.try_with(Network::Host)
+    }
+
+    fn try_with(&self, network: Network) -> Result<(), Failure> {
         let null = fs::OpenOptions::new().write(true).open("/dev/null").map_err(|e| Failure::fatal("/dev/null", e))?;
         let null = OwnedFd::from(null);
         let mut started = self
-            .start(&nothing(), &null, &null, true)
+            .start(&Spawn { network, ..nothing() }, &null, &null, true)
             .map_err(|e| Failure::of(Feature::User, "starting an instance", e))?;
         let mut lines = String::new();
         io::Read::read_to_string(&mut fs::File::from(started.report), &mut lines)
@@ -236,6 +281,8 @@ fn nothing() -> Spawn {
         },
         owner: FIRST_OWNER,
         limits: Limits { memory: 64 << 20, pids: 64, cpu_millis: Some(1000), open_files: 64, file_bytes: None },
+        network: Network::Host,
+        also: Vec::new(),
         background: false,
     }
 }

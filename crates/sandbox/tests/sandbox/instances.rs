@@ -7,6 +7,7 @@ use fission_environments::Listen;
 use fission_executor::backend::{Backend, BackendError};
 use fission_executor::configuration::{Configuration, File, Root};
 use fission_rpc::endpoint::{Address, InstanceId};
+use fission_sandbox::Feature;
 use serde_json::json;
 
 #[tokio::test]
@@ -372,4 +373,19 @@ async fn a_function_cannot_have_requests_sent_to_another_socket_of_the_host() {
     if rustix::process::getuid().is_root() {
         assert!(!tell(&created.address, "write /run/fission/x").await.unwrap().0, "it could fill the host's disk");
     }
+}
+
+#[tokio::test]
+async fn system_calls_that_reach_beyond_an_instance_are_refused_and_an_environment_may_ask_for_more() {
+    let world = World::new();
+    let isolation = world.backend.isolation().await.unwrap();
+    assert!(isolation.has(Feature::Seccomp), "{isolation:?}");
+    let address = world.instance("one").await.address;
+    let status = said(&address, "read /proc/self/status").await;
+    assert!(status.contains("Seccomp:\t2"), "{status}");
+    let refused = said(&address, "run unshare -U true 2>&1").await;
+    assert!(refused.contains("Operation not permitted"), "{refused}");
+    let error = world.create("two", json!({ "runtime": { "image": "calls:mount" } })).await.unwrap_err().to_string();
+    assert!(error.contains("environment.toml") && error.contains("mount") && error.contains("ptrace"), "{error}");
+    world.create("three", json!({ "runtime": { "image": "calls:ptrace" } })).await.unwrap();
 }

@@ -50,6 +50,7 @@ impl RuntimeSource for Scripted {
             env: Vec::new(),
             read_only: vec![host()],
             listen: self.listen,
+            system_calls: image.strip_prefix("calls:").map(str::to_owned).into_iter().collect(),
         })
     }
 
@@ -60,6 +61,7 @@ impl RuntimeSource for Scripted {
             env: vec![("FROM_TOOLS".to_owned(), "yes".to_owned())],
             path: Vec::new(),
             read_only: Vec::new(),
+            system_calls: Vec::new(),
         })
     }
 }
