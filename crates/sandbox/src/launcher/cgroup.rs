@@ -39,8 +39,8 @@ pub(super) struct Cgroups {
 pub(super) struct Group {
     directories: Vec<PathBuf>,
     memory: Option<PathBuf>,
-    /// The one of the unified hierarchy, if any: a process can be in one only.
-    unified: Option<PathBuf>,
+    /// The one of the unified hierarchy, if any, and what it is for: a process can be in one only.
+    unified: Option<(Feature, PathBuf)>,
     /// Files through which a process enters, and which limit that is for.
     pub(super) joins: Vec<(Feature, File)>,
 }
@@ -110,11 +110,12 @@ impl Controller {
             fs::create_dir(directory)?;
             group.directories.push(directory.to_owned());
             if self.unified {
-                group.unified = Some(directory.to_owned());
+                group.unified = Some((self.feature, directory.to_owned()));
+            } else {
+                // Moves the writing thread without stopping every fork of the machine, as `cgroup.procs` does.
+                let join = OpenOptions::new().write(true).open(directory.join("tasks"))?;
+                group.joins.push((self.feature, join));
             }
-            // Version 1 moves the writing thread through `tasks` without stopping every fork of the machine.
-            let join = directory.join(if self.unified { "cgroup.procs" } else { "tasks" });
-            group.joins.push((self.feature, OpenOptions::new().write(true).open(join)?));
         }
         let set = |file: &str, value: String| fs::write(directory.join(file), value);
         match (self.feature, self.unified) {
@@ -154,22 +155,32 @@ fn name(id: u64) -> String {
 impl Group {
     /// Has the instance enter a group that keeps it from addresses.
     pub(super) fn keep_from_addresses(&mut self, egress: &Egress, id: u64, network: &Network) -> io::Result<()> {
-        let join = match network {
-            Network::AllowList(listed) => {
-                let directory = match &self.unified {
-                    Some(own) => own.clone(),
-                    None => {
-                        let directory = egress.base().join(name(id));
-                        fs::create_dir(&directory)?;
-                        self.directories.push(directory.clone());
-                        directory
-                    }
-                };
-                egress.only(listed, &directory)?
+        let own = self.unified.as_ref().map(|(_, own)| own.clone());
+        let directory = match (network, own) {
+            (Network::AllowList(listed), Some(own)) => egress.only(listed, &own).map(|()| own),
+            (Network::AllowList(listed), None) => {
+                let directory = egress.base().join(name(id));
+                fs::create_dir(&directory)?;
+                self.directories.push(directory.clone());
+                egress.only(listed, &directory).map(|()| directory)
             }
-            _ => egress.usual(self.unified.as_deref())?,
-        };
-        self.joins.push((Feature::Egress, join));
+            (_, Some(own)) => egress.usual(&own).map(|()| own),
+            (_, None) => Ok(egress.shared().to_owned()),
+        }?;
+        self.unified = Some((Feature::Egress, directory));
+        Ok(())
+    }
+
+    /// The unified group, for a process that is born in it.
+    pub(super) fn birthplace(&self) -> Option<File> {
+        self.unified.as_ref().and_then(|(_, directory)| File::open(directory).ok())
+    }
+
+    /// The process will move into its unified group, since it cannot be born there.
+    pub(super) fn enter_unified(&mut self) -> io::Result<()> {
+        if let Some((feature, directory)) = &self.unified {
+            self.joins.push((*feature, OpenOptions::new().write(true).open(directory.join("cgroup.procs"))?));
+        }
         Ok(())
     }
 

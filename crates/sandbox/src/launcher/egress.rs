@@ -4,7 +4,7 @@
 //!
 //! Only TCP and UDP have to be looked at: the filter of system calls allows no other socket that leaves the machine.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -87,20 +87,20 @@ impl Egress {
         &self.base
     }
 
-    /// The file through which an instance enters a group that may reach everything but metadata. `own`: its unified
-    /// group, where limits gave it one; a process can be in one only.
-    pub(super) fn usual(&self, own: Option<&Path>) -> io::Result<File> {
-        if let Some(own) = own {
-            self.usual.attach(own)?;
-        }
-        enter(own.unwrap_or(&self.shared))
+    /// A group whose processes may reach everything but metadata, for instances that no limit gave one of this hierarchy.
+    pub(super) fn shared(&self) -> &Path {
+        &self.shared
     }
 
-    /// The same for one that may reach only what is listed; without a group of its own it is given one, `directory`.
-    pub(super) fn only(&self, listed: &[Destination], directory: &Path) -> io::Result<File> {
+    /// The same for a group of an instance's own.
+    pub(super) fn usual(&self, group: &Path) -> io::Result<()> {
+        self.usual.attach(group)
+    }
+
+    /// The processes of a group may reach only what is listed.
+    pub(super) fn only(&self, listed: &[Destination], group: &Path) -> io::Result<()> {
         let rules: Vec<Rule> = listed.iter().map(|destination| (*destination, true)).collect();
-        Programs::load(&rules, false)?.attach(directory)?;
-        enter(directory)
+        Programs::load(&rules, false)?.attach(group)
     }
 }
 
@@ -108,10 +108,6 @@ impl Drop for Egress {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.shared);
     }
-}
-
-fn enter(group: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).open(group.join("cgroup.procs"))
 }
 
 impl Programs {

@@ -130,7 +130,9 @@ fn start_server(start: &Start<'_>) -> Result<Infallible, Failure> {
     let (outcome, tell_outcome) = pipe()?;
     let own_user = start.has(Feature::User) && start.privileged;
     let flags = if own_user { namespace::USER } else { 0 };
-    match sys::copy(start.single, flags).map_err(|e| Failure::of(Feature::User, "starting the server's process", e))? {
+    match sys::copy(start.single, flags, None)
+        .map_err(|e| Failure::of(Feature::User, "starting the server's process", e))?
+    {
         Copy::Child => {
             drop((tell_mapped, outcome));
             let failure = match catch_unwind(AssertUnwindSafe(|| server(start, mapped))) {

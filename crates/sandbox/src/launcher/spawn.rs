@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use fission_api::Network;
@@ -123,10 +123,7 @@ impl Abilities {
             match group.keep_from_addresses(egress, spawn.id, &spawn.network) {
                 Ok(()) => kept_from = true,
                 // It would reach what it must not; anything else is no worse off than where there is no such thing.
-                Err(error) if spawn.network != Network::Host => {
-                    group.remove();
-                    return Err(error);
-                }
+                Err(error) if spawn.network != Network::Host => return Err(given_up(group, error)),
                 Err(error) => notes.push(format!("no {}: {error}", Feature::Egress.word())),
             }
         }
@@ -144,27 +141,33 @@ impl Abilities {
                 _ => true,
             })
             .collect();
-        let start = Start {
-            spawn,
-            features: &isolation,
-            privileged: self.report.privileged,
-            host: self.host,
-            count_processes: self.count_processes,
-            filter: self.filter.as_ref().ok(),
-            joins: &group.joins,
-            stdout,
-            stderr,
-            report: &tell,
-            only_try,
-            single: &self.single,
-        };
-        match sys::copy(&self.single, start.namespaces()) {
-            Ok(Copy::Child) => init::run(&start),
-            Ok(Copy::Parent { pid, pidfd }) => Ok(Started { pid, pidfd, report, group, isolation, notes }),
-            Err(error) => {
-                let mut group = group;
-                group.remove();
-                Err(error)
+        let mut born_in = group.birthplace();
+        loop {
+            let start = Start {
+                spawn,
+                features: &isolation,
+                privileged: self.report.privileged,
+                host: self.host,
+                count_processes: self.count_processes,
+                filter: self.filter.as_ref().ok(),
+                joins: &group.joins,
+                stdout,
+                stderr,
+                report: &tell,
+                only_try,
+                single: &self.single,
+            };
+            match sys::copy(&self.single, start.namespaces(), born_in.as_ref().map(AsFd::as_fd)) {
+                Ok(Copy::Child) => init::run(&start),
+                Ok(Copy::Parent { pid, pidfd }) => {
+                    return Ok(Started { pid, pidfd, report, group, isolation, notes });
+                }
+                // An older kernel, or a group no one is born in: then it moves there, and fails there by name.
+                Err(error) => match born_in.take().map(|_| group.enter_unified()) {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => return Err(given_up(group, error)),
+                    None => return Err(given_up(group, error)),
+                },
             }
         }
     }
@@ -199,7 +202,7 @@ impl Abilities {
             (Feature::Uts, namespace::UTS | user),
             (Feature::Network, namespace::NET | user),
         ] {
-            match sys::copy(&self.single, flag) {
+            match sys::copy(&self.single, flag, None) {
                 Ok(Copy::Child) => sys::exit_now(0),
                 Ok(Copy::Parent { pidfd, .. }) => reap(&pidfd),
                 Err(error) => self.remove(feature, &format!("the kernel refuses the namespace: {error}{}", hint())),
@@ -300,6 +303,12 @@ fn owners_exist() -> bool {
             })
         })
     })
+}
+
+/// Removes the groups of an instance that is not made.
+fn given_up(mut group: Group, error: io::Error) -> io::Error {
+    group.remove();
+    error
 }
 
 /// Waits for a process that is about to end.
