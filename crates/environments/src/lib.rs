@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
-pub use definition::{Definition, DefinitionError};
+pub use definition::{Definition, DefinitionError, Kind};
 pub use prepare::PrepareError;
 pub use progress::{LogProgress, Progress, Step};
 
@@ -64,9 +64,10 @@ impl Options {
 }
 
 /// How a prepared server listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Listen {
+    #[default]
     /// On the unix socket whose path is in `FISSION_SOCKET`.
     Unix,
     /// On TCP `0.0.0.0:$RUNTIME_PORT`.
@@ -146,6 +147,11 @@ impl Environments {
     /// The environment whose builder answers to an image name: that of a builder, or of the runtime itself.
     pub fn resolve_builder(&self, image: &str) -> Option<&Definition> {
         self.definitions.iter().find(|definition| definition.answers_to(image))
+    }
+
+    /// Whether an image's instances are WebAssembly inside the platform's process.
+    pub fn is_wasm(&self, image: &str) -> bool {
+        self.resolve(image).is_some_and(|definition| definition.kind == Kind::Wasm)
     }
 
     /// The short image names that [`Self::resolve`] knows, for messages: `fission/binary-env`, ...

@@ -1,0 +1,7 @@
+//! The backend with a real component, without the platform. Start reading in `world`; `../fixture` is the component.
+
+mod failures;
+mod isolation;
+mod outgoing;
+mod serving;
+mod world;
