@@ -32,7 +32,6 @@ mod outputs;
 mod resources;
 
 pub use backend::WasmBackend;
-pub use load::{ALLOWED_HOSTS, REUSE};
 pub use options::{Options, WasmError};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -7,7 +7,8 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use fission_api::{Environment, Function, Opaque};
+use fission_api::labels::{ALLOWED_HOSTS, REQUESTS_PER_STORE};
+use fission_api::{Environment, Opaque};
 use fission_executor::backend::Load;
 use fission_executor::configuration::{Configuration, File, Root};
 use serde_json::Value;
@@ -16,12 +17,7 @@ use crate::artifacts::private;
 use crate::hosts::AllowedHosts;
 use crate::instance::Files;
 
-/// The annotation of a function that names whom it may call: `api.example.com, *.example.org, 10.0.0.7:8080`.
-pub const ALLOWED_HOSTS: &str = "fission.io/allowed-hosts";
-/// The annotation of a function that says how many requests one store serves, one after the other. 1 gives every request a
-/// fresh one.
-pub const REUSE: &str = "fission.io/requests-per-store";
-/// Where it is not said. Enough that making stores costs nothing, and what a component leaks ends some time.
+/// Requests one store serves where the function does not say it. Enough that making stores costs nothing, and what a component leaks ends some time.
 const DEFAULT_REUSE: u32 = 1_000;
 /// Where a component finds the folder of its package.
 const PACKAGE: &str = "/userfunc/deployarchive";
@@ -91,19 +87,15 @@ pub(crate) struct Wishes {
 }
 
 /// Reads a function's annotations.
-pub(crate) fn wishes(function: &Function) -> Result<Wishes, String> {
-    let annotations = function.metadata.annotations.as_ref();
-    let find = |name: &str| annotations.and_then(|annotations| annotations.get(name));
+pub(crate) fn wishes(annotations: &BTreeMap<String, String>) -> Result<Wishes, String> {
+    let find = |name: &str| annotations.get(name);
     let hosts = find(ALLOWED_HOSTS).map(|text| AllowedHosts::parse(text)).transpose();
     let hosts = hosts.map_err(|why| format!("annotation {ALLOWED_HOSTS}: {why}"))?.unwrap_or_default();
-    let reuse = match find(REUSE) {
+    let reuse = match find(REQUESTS_PER_STORE) {
         None => DEFAULT_REUSE,
-        Some(text) => text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|reuse| *reuse > 0)
-            .ok_or_else(|| format!("annotation {REUSE}: {text:?} is not a number of requests, 1 or more"))?,
+        Some(text) => text.trim().parse().ok().filter(|reuse| *reuse > 0).ok_or_else(|| {
+            format!("annotation {REQUESTS_PER_STORE}: {text:?} is not a number of requests, 1 or more")
+        })?,
     };
     Ok(Wishes { hosts, reuse })
 }

@@ -4,27 +4,24 @@ use serde_json::json;
 
 use super::*;
 
-fn function(annotations: serde_json::Value) -> Function {
-    let meta = json!({ "name": "f", "annotations": annotations });
-    let spec = json!({ "environment": {}, "package": {} });
-    serde_json::from_value(json!({ "apiVersion": "fission.io/v1", "kind": "Function", "metadata": meta, "spec": spec }))
-        .unwrap()
+fn saying(annotations: serde_json::Value) -> Result<Wishes, String> {
+    wishes(&serde_json::from_value(annotations).unwrap())
 }
 
 #[test]
 fn a_store_serves_many_requests_unless_the_function_says_otherwise() {
-    let reuse = |annotations| wishes(&function(annotations)).map(|wishes| wishes.reuse);
+    let reuse = |annotations| saying(annotations).map(|wishes| wishes.reuse);
     assert_eq!(reuse(json!({})), Ok(DEFAULT_REUSE));
-    assert_eq!(reuse(json!({ REUSE: "1" })), Ok(1));
+    assert_eq!(reuse(json!({ REQUESTS_PER_STORE: "1" })), Ok(1));
     for wrong in ["0", "many", "-1"] {
-        let why = reuse(json!({ REUSE: wrong })).unwrap_err();
-        assert!(why.contains(REUSE) && why.contains(wrong), "{why}");
+        let why = reuse(json!({ REQUESTS_PER_STORE: wrong })).unwrap_err();
+        assert!(why.contains(REQUESTS_PER_STORE) && why.contains(wrong), "{why}");
     }
 }
 
 #[test]
 fn a_wrong_list_of_hosts_is_told_with_its_annotation() {
-    let why = wishes(&function(json!({ ALLOWED_HOSTS: "https://a.b" }))).unwrap_err();
+    let why = saying(json!({ ALLOWED_HOSTS: "https://a.b" })).unwrap_err();
     assert!(why.contains(ALLOWED_HOSTS) && why.contains("URL"), "{why}");
 }
 

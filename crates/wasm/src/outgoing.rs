@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fission_api::labels::ALLOWED_HOSTS;
 use futures_util::StreamExt;
 use http::uri::Scheme;
 use http::{Method, Request, Response};
@@ -15,7 +16,6 @@ use reqwest::redirect::Policy;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::hosts::{AllowedHosts, Reach, may_be_at};
-use crate::load::ALLOWED_HOSTS;
 use crate::outputs::Printer;
 
 /// How long a connection may take.

@@ -14,7 +14,7 @@ use crate::world::World;
 async fn variables_of_function_and_environment_are_there_and_the_platforms_are_not() {
     let world = World::new();
     let env = BTreeMap::from([("GREETING".to_owned(), "Grüße".to_owned())]);
-    let configuration = Configuration { files: Vec::new(), env };
+    let configuration = Configuration { env, ..Configuration::default() };
     let instance = world.load_with(json!({}), |load| load.configuration = configuration).await.unwrap();
     assert_eq!(instance.get("/variable?GREETING").await, "Ok(\"Grüße\")");
     assert_eq!(instance.get("/variable?OF_ENVIRONMENT").await, "Ok(\"yes\")");
@@ -26,7 +26,7 @@ async fn secrets_and_config_maps_are_files_that_can_be_read_and_not_written() {
     let world = World::new();
     let file = |root, content: &str| File { root, path: "default/it/key".to_owned(), content: content.into() };
     let files = vec![file(Root::Secrets, "secret"), file(Root::Configs, "config")];
-    let configuration = Configuration { files, env: BTreeMap::new() };
+    let configuration = Configuration { files, ..Configuration::default() };
     let instance = world.load_with(json!({}), |load| load.configuration = configuration).await.unwrap();
     assert_eq!(instance.get("/file?/secrets/default/it/key").await, "Ok(\"secret\")");
     assert_eq!(instance.get("/file?/configs/default/it/key").await, "Ok(\"config\")");

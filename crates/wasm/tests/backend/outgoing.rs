@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fission_wasm::ALLOWED_HOSTS;
+use fission_api::labels::ALLOWED_HOSTS;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

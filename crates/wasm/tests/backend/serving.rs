@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use fission_api::labels::REQUESTS_PER_STORE;
 use fission_executor::backend::Backend;
 use fission_rpc::local::LocalBodyError;
-use fission_wasm::REUSE;
 use futures_util::StreamExt;
 use http::Request;
 use http_body::{Body, Frame};
@@ -66,9 +66,9 @@ async fn requests_that_do_not_overlap_share_a_store_and_those_that_do_have_one_e
 #[tokio::test]
 async fn a_function_can_have_a_fresh_store_for_each_request_or_for_a_number_of_them() {
     let world = World::new();
-    let fresh = world.load(json!({ "metadata": { "annotations": { REUSE: "1" } } })).await.unwrap();
+    let fresh = world.load(json!({ "metadata": { "annotations": { REQUESTS_PER_STORE: "1" } } })).await.unwrap();
     assert_eq!([fresh.get("/count").await, fresh.get("/count").await], ["1", "1"]);
-    let two = world.load(json!({ "metadata": { "annotations": { REUSE: "2" } } })).await.unwrap();
+    let two = world.load(json!({ "metadata": { "annotations": { REQUESTS_PER_STORE: "2" } } })).await.unwrap();
     assert_eq!([two.get("/count").await, two.get("/count").await, two.get("/count").await], ["1", "2", "1"]);
 }
 

@@ -128,11 +128,13 @@ impl World {
             "spec": { "environment": {}, "package": {} },
         });
         merge(&mut function, change);
+        let function = serde_json::from_value::<Function>(function).unwrap();
+        let annotations = function.metadata.annotations.clone().unwrap_or_default();
         let mut load = Load {
-            function: Arc::new(serde_json::from_value::<Function>(function).unwrap()),
+            function: Arc::new(function),
             package: Arc::new(Package::new("p", Default::default())),
             code: fixture(),
-            configuration: Configuration::default(),
+            configuration: Configuration { annotations, ..Configuration::default() },
             filename: "deployarchive".to_owned(),
             environment_version: 3,
             timeout: PATIENCE,
