@@ -25,6 +25,7 @@ mod progress;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use include_dir::{Dir, include_dir};
 
@@ -190,6 +191,14 @@ impl Environments {
         let builds = self.definitions.iter().filter_map(|definition| definition.build.as_ref());
         builds.flat_map(|build| build.images.iter().map(|name| format!("fission/{name}"))).collect()
     }
+}
+
+/// Whether an image is one of those built in whose instances are WebAssembly inside the platform's process, which no
+/// container can be.
+pub fn is_built_in_wasm(image: &str) -> bool {
+    static BUILT_IN: LazyLock<Option<Environments>> =
+        LazyLock::new(|| Environments::new(Options::new(PathBuf::new(), "", PathBuf::new())).ok());
+    BUILT_IN.as_ref().is_some_and(|environments| environments.is_wasm(image))
 }
 
 /// The folders in a folder that are environments, by name.

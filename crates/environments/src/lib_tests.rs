@@ -44,6 +44,7 @@ async fn the_binary_environment_needs_nothing_but_our_own_executable() {
 fn an_environment_has_a_server_to_start_or_says_that_it_is_webassembly() {
     let catalog = catalog();
     assert!(catalog.is_wasm("ghcr.io/fission/wasm-env:1") && !catalog.is_wasm("fission/node-env"));
+    assert!(is_built_in_wasm("fission/wasm-env") && !is_built_in_wasm("acme/wasm-env"));
     let message = |toml: &str| with(folder(toml).path()).unwrap_err().to_string();
     let nothing = message("summary = \"COBOL\"\nimages = [\"cobol-env\"]\n");
     assert!(nothing.contains("nothing to start"), "{nothing}");

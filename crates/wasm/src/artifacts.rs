@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
 use wasmtime::component::Component;
+use wasmtime::{Engine, InstancePre, Module, Precompiled};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
+use crate::command::Command;
 use crate::guest::Guest;
 use crate::lock;
 use crate::machine::Machine;
@@ -22,9 +24,12 @@ use crate::options::{Options, WasmError};
 /// How much less urgent compiling is than serving.
 const COMPILING_NICENESS: i32 = 10;
 
-/// A component that is linked and mapped, ready for instances.
-pub(crate) struct Loaded {
-    pub(crate) pre: ProxyPre<Guest>,
+/// Code that is linked and mapped, ready for stores.
+pub(crate) enum Loaded {
+    /// Answers requests.
+    Component(ProxyPre<Guest>),
+    /// Runs once for each.
+    Command(InstancePre<Command>),
 }
 
 /// Why a file cannot be a function. The words follow its name.
@@ -107,8 +112,8 @@ impl Artifacts {
         if !at.is_file() {
             return Ok(None);
         }
-        let component = match self.map(at) {
-            Ok(component) => component,
+        let mapped = match self.map(at) {
+            Ok(mapped) => mapped,
             Err(error) => {
                 tracing::warn!(file = %at.display(), "machine code is compiled again: {error:#}");
                 let _ = fs::remove_file(at);
@@ -116,35 +121,66 @@ impl Artifacts {
             }
         };
         let _ = File::open(at).and_then(|file| file.set_modified(SystemTime::now()));
-        let linked = self.machine.linker.instantiate_pre(&component);
-        let linked = linked.map_err(|error| {
-            let what = "imports what is not offered here";
-            Unusable::Code(format!(
-                "{what}: {error:#}; a component may import wasi:http, wasi:cli and what they use (0.2)"
-            ))
-        })?;
-        let pre = ProxyPre::new(linked).map_err(|_| {
-            Unusable::Code(
-                "is a component that does not export wasi:http/incoming-handler (0.2), so it answers no requests; build \
-                 it for the world wasi:http/proxy"
-                    .to_owned(),
-            )
-        })?;
-        let loaded = Arc::new(Loaded { pre });
+        let loaded = Arc::new(match mapped {
+            Mapped::Component(component) => Loaded::Component(self.link(&component)?),
+            Mapped::Module(module) => Loaded::Command(self.link_command(&module)?),
+        });
         let mut known = lock(&self.loaded);
         known.retain(|_, loaded| loaded.strong_count() > 0);
         known.insert(key.to_owned(), Arc::downgrade(&loaded));
         Ok(Some(loaded))
     }
 
+    fn link(&self, component: &Component) -> Result<ProxyPre<Guest>, Unusable> {
+        let linked = self.machine.components.instantiate_pre(component).map_err(|error| {
+            let what = "imports what is not offered here";
+            Unusable::Code(format!(
+                "{what}: {error:#}; a component may import wasi:http, wasi:cli and what they use (0.2)"
+            ))
+        })?;
+        ProxyPre::new(linked).map_err(|_| {
+            Unusable::Code(
+                "is a component that does not export wasi:http/incoming-handler (0.2), so it answers no requests; build \
+                 it for the world wasi:http/proxy"
+                    .to_owned(),
+            )
+        })
+    }
+
+    fn link_command(&self, module: &Module) -> Result<InstancePre<Command>, Unusable> {
+        if module.get_export("_start").is_none() {
+            let why = "is a core module without _start, so neither a command nor a component; build a component for \
+                       wasm32-wasip2, or a program for wasm32-wasip1";
+            return Err(Unusable::Code(why.to_owned()));
+        }
+        self.machine.commands.instantiate_pre(module).map_err(|error| {
+            Unusable::Code(format!(
+                "imports what is not offered here: {error:#}; a command may import wasi_snapshot_preview1"
+            ))
+        })
+    }
+
     #[allow(unsafe_code, reason = "wasmtime offers no other way to map machine code it wrote")]
-    fn map(&self, at: &Path) -> wasmtime::Result<Component> {
-        // SAFETY: the file must be what `Engine::precompile_component` wrote, and must not change while it is mapped. It is
+    fn map(&self, at: &Path) -> wasmtime::Result<Mapped> {
+        let engine = &self.machine.engine;
+        let is_module = matches!(Engine::detect_precompiled_file(at)?, Some(Precompiled::Module));
+        // SAFETY: the file must be what `Engine::precompile_*` wrote, and must not change while it is mapped. It is
         // in a folder that only this user can enter (checked when it was opened), below the data folder that one process
         // uses at a time; that process writes it whole beside its name, renames it, and never writes it again. Removing
         // it leaves the mapping. Whoever can write there as this user also can replace this program.
-        unsafe { Component::deserialize_file(&self.machine.engine, at) }
+        unsafe {
+            match is_module {
+                true => Module::deserialize_file(engine, at).map(Mapped::Module),
+                false => Component::deserialize_file(engine, at).map(Mapped::Component),
+            }
+        }
     }
+}
+
+/// Machine code that is mapped and not linked yet.
+enum Mapped {
+    Component(Component),
+    Module(Module),
 }
 
 /// One compilation, on a thread of its own.
@@ -166,8 +202,12 @@ impl Compilation {
             let _ = rustix::process::setpriority_process(None, COMPILING_NICENESS);
         });
         let pool = pool.build().map_err(|error| failed(error.to_string()))?;
-        let compiled = pool.install(|| self.machine.engine.precompile_component(&bytes));
-        let compiled = compiled.map_err(|error| Unusable::Code(format!("is no valid component: {error:#}")))?;
+        let engine = &self.machine.engine;
+        let (what, compiled) = match bytes.get(6) {
+            Some(0) => ("module", pool.install(|| engine.precompile_module(&bytes))),
+            _ => ("component", pool.install(|| engine.precompile_component(&bytes))),
+        };
+        let compiled = compiled.map_err(|error| Unusable::Code(format!("is no valid {what}: {error:#}")))?;
         write(&self.at, &compiled).map_err(|error| failed(format!("{}: {error}", self.at.display())))?;
         tracing::info!(file = %self.file.display(), took = ?began.elapsed(), bytes = compiled.len(), "compiled");
         prune(&self.at, self.most_kept);
@@ -184,12 +224,7 @@ impl Compilation {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         match bytes.get(..8) {
-            Some([0, b'a', b's', b'm', _, _, 1, _]) => Ok(bytes),
-            Some([0, b'a', b's', b'm', ..]) => Err(Unusable::Code(
-                "is a core module, not a component; build it for wasm32-wasip2, or wrap it with an adapter \
-                 (`wasm-tools component new`)"
-                    .to_owned(),
-            )),
+            Some([0, b'a', b's', b'm', ..]) => Ok(bytes),
             _ => Err(Unusable::Code("is not WebAssembly: it does not begin with \\0asm".to_owned())),
         }
     }

@@ -105,15 +105,10 @@ impl WasmBackend {
             outputs: Outputs::new(self.sink.clone(), owner),
         };
         let instance = Instance::new(names, self.machine.clone(), loaded, stores, wishes.reuse, files);
-        let first = {
-            let _running = self.machine.running();
-            instance.make().await
-        };
-        let first = first.map_err(|refusal| match refusal.status {
+        instance.begin().await.map_err(|refusal| match refusal.status {
             503 => broken(id, refusal.message),
             _ => refused(refusal.message),
         })?;
-        instance.keep(first);
         Ok(instance)
     }
 

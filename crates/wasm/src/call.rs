@@ -8,25 +8,30 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use fission_api::labels::header;
 use fission_rpc::local::{LocalBody, LocalBodyError};
 use fission_rpc::refusal::Refusal;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use tokio::sync::oneshot;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error, WasiHttpView};
 
+use crate::artifacts::Loaded;
+use crate::command;
 use crate::guest::Guest;
 use crate::instance::{Instance, Ready};
 
 /// How long a component may work on after its response is complete.
 const AFTER_RESPONSE: Duration = Duration::from_secs(30);
 /// The request's name in logs.
-const REQUEST_ID: &str = "x-fission-request-id";
+pub(crate) const REQUEST_ID: &str = header::REQUEST_ID;
 
-type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
+/// The head of a response, with the body behind it.
+pub(crate) type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 type Work = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
 /// What came first.
@@ -41,7 +46,10 @@ pub(crate) async fn serve(
     request: Request<LocalBody>,
 ) -> Result<Response<LocalBody>, Refusal> {
     let (sender, mut receiver) = oneshot::channel();
-    let mut work: Work = Box::pin(work(instance.clone(), request, sender));
+    let mut work: Work = match &*instance.loaded {
+        Loaded::Component(pre) => Box::pin(work(instance.clone(), pre.clone(), request, sender)),
+        Loaded::Command(pre) => Box::pin(command::work(instance.clone(), pre.clone(), request, sender)),
+    };
     let mut waiting = true;
     let first = poll_fn(|cx| {
         if let Poll::Ready(end) = work.as_mut().poll(cx) {
@@ -72,12 +80,13 @@ pub(crate) async fn serve(
 /// Has a store serve the request and takes it back. The head of the response is sent when there is one.
 async fn work(
     instance: Arc<Instance>,
+    pre: ProxyPre<Guest>,
     request: Request<LocalBody>,
     head: oneshot::Sender<Head>,
 ) -> Result<(), Refusal> {
     let _call = instance.calls.token();
     let _running = instance.machine.running();
-    let mut ready = instance.take().await?;
+    let mut ready = instance.take(&pre).await?;
     let served = tokio::select! {
         biased;
         served = handle(&mut ready, request, head) => served,
@@ -89,7 +98,7 @@ async fn work(
             instance.put(ready);
             Ok(())
         }
-        Err(error) => Err(instance.failed(&ready.store, &error)),
+        Err(error) => Err(instance.failed(&ready.store.data().memory, &ready.store.data().stderr, &error)),
     }
 }
 

@@ -31,6 +31,19 @@ pub(crate) struct Given {
     pub(crate) outputs: Arc<Outputs>,
 }
 
+impl Given {
+    /// What a store sees of the world, but for where it prints. The builder's own is kept: no sockets, no names, no standard
+    /// input, no arguments.
+    pub(crate) fn wasi(&self) -> wasmtime::Result<WasiCtxBuilder> {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.envs(&self.variables);
+        for (folder, seen) in &self.folders {
+            wasi.preopened_dir(folder, seen, FsPerms::ReadOnly)?;
+        }
+        Ok(wasi)
+    }
+}
+
 /// The data of one store.
 pub(crate) struct Guest {
     wasi: WasiCtx,
@@ -46,16 +59,12 @@ impl Guest {
     pub(crate) fn new(given: &Given) -> wasmtime::Result<Self> {
         let stdout = Printer::new(given.outputs.clone(), Stream::Stdout);
         let stderr = Printer::new(given.outputs.clone(), Stream::Stderr);
-        let mut wasi = WasiCtxBuilder::new();
-        // The builder's own are kept: no sockets, no names, no standard input, no arguments.
-        wasi.envs(&given.variables).stdout(stdout.clone()).stderr(stderr.clone());
-        for (folder, seen) in &given.folders {
-            wasi.preopened_dir(folder, seen, FsPerms::ReadOnly)?;
-        }
+        let mut wasi = given.wasi()?;
+        wasi.stdout(stdout.clone()).stderr(stderr.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let outgoing = Outgoing { hosts: given.hosts.clone(), clients: given.clients.clone(), printer: stderr.clone() };
-        let memory = MemoryLimit { most: given.memory, used: 0, refused: None };
+        let memory = MemoryLimit::of(given.memory);
         Ok(Self { wasi: wasi.build(), http: WasiHttpCtx::new(), table, outgoing, memory, stdout, stderr })
     }
 
@@ -97,6 +106,12 @@ pub(crate) struct MemoryLimit {
     used: u64,
     /// Bytes it would have had, when it was refused more.
     pub(crate) refused: Option<u64>,
+}
+
+impl MemoryLimit {
+    pub(crate) fn of(most: u64) -> Self {
+        Self { most, used: 0, refused: None }
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {

@@ -15,14 +15,15 @@ use http::Request;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wasmtime::Store;
-use wasmtime_wasi_http::p2::bindings::Proxy;
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 
 use crate::artifacts::Loaded;
 use crate::call;
 use crate::failures::Names;
-use crate::guest::{Given, Guest};
+use crate::guest::{Given, Guest, MemoryLimit};
 use crate::lock;
 use crate::machine::Machine;
+use crate::outputs::Printer;
 
 /// Epochs a component computes before it lets others have the thread.
 const EPOCHS: u64 = 1;
@@ -38,8 +39,8 @@ pub(crate) struct Instance {
     pub(crate) calls: TaskTracker,
     /// Calls end now.
     pub(crate) ended: CancellationToken,
-    loaded: Arc<Loaded>,
-    given: Given,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) given: Given,
     /// Requests a store serves before another takes its place.
     reuse: u32,
     idle: Mutex<Vec<Ready>>,
@@ -90,31 +91,35 @@ impl Instance {
     }
 
     /// A store for one request.
-    pub(crate) async fn take(&self) -> Result<Ready, Refusal> {
+    pub(crate) async fn take(&self, pre: &ProxyPre<Guest>) -> Result<Ready, Refusal> {
         let idle = lock(&self.idle).pop();
         match idle {
             Some(ready) => Ok(ready),
-            None => self.make().await,
+            None => self.make(pre).await,
         }
     }
 
-    /// Makes a store, so that what cannot even begin is found before a request comes.
-    pub(crate) async fn make(&self) -> Result<Ready, Refusal> {
+    /// Makes the first store, so that what cannot even begin is found before a request comes. A command has none: it runs
+    /// once for each request.
+    pub(crate) async fn begin(&self) -> Result<(), Refusal> {
+        if let Loaded::Component(pre) = &*self.loaded {
+            let _running = self.machine.running();
+            let first = self.make(pre).await?;
+            lock(&self.idle).push(first);
+        }
+        Ok(())
+    }
+
+    async fn make(&self, pre: &ProxyPre<Guest>) -> Result<Ready, Refusal> {
         let guest =
             Guest::new(&self.given).map_err(|error| self.names.misbehaved(format!("cannot start: {error:#}")))?;
         let mut store = Store::new(&self.machine.engine, guest);
         store.limiter(|guest| &mut guest.memory);
-        store.set_epoch_deadline(EPOCHS);
-        store.epoch_deadline_async_yield_and_update(EPOCHS);
-        match self.loaded.pre.instantiate_async(&mut store).await {
+        self.share_time(&mut store);
+        match pre.instantiate_async(&mut store).await {
             Ok(proxy) => Ok(Ready { store, proxy, served: 0 }),
-            Err(error) => Err(self.failed(&store, &error)),
+            Err(error) => Err(self.failed(&store.data().memory, &store.data().stderr, &error)),
         }
-    }
-
-    /// Keeps a store that has not served yet.
-    pub(crate) fn keep(&self, ready: Ready) {
-        lock(&self.idle).push(ready);
     }
 
     /// Takes back a store whose request ended well.
@@ -125,13 +130,19 @@ impl Instance {
         }
     }
 
+    /// Has a store let others have the thread after each tick.
+    pub(crate) fn share_time<T: Send>(&self, store: &mut Store<T>) {
+        store.set_epoch_deadline(EPOCHS);
+        store.epoch_deadline_async_yield_and_update(EPOCHS);
+    }
+
     /// What to say of a store that failed; the details go to the function's log.
-    pub(crate) fn failed(&self, store: &Store<Guest>, error: &wasmtime::Error) -> Refusal {
-        let refusal = self.names.failed(error, &store.data().memory);
-        store.data().end();
-        store.data().stderr.note(&refusal.message);
+    pub(crate) fn failed(&self, memory: &MemoryLimit, log: &Printer, error: &wasmtime::Error) -> Refusal {
+        let refusal = self.names.failed(error, memory);
+        log.end();
+        log.note(&refusal.message);
         if error.downcast_ref::<wasmtime::Trap>().is_some() {
-            store.data().stderr.note(&format!("{error:?}"));
+            log.note(&format!("{error:?}"));
         }
         refusal
     }

@@ -1,11 +1,12 @@
-//! Backend: instances are WebAssembly components that run inside this process.
+//! Backend: instances are WebAssembly components, and commands, that run inside this process.
 //!
 //! A generic instance is a name and costs nothing. Loading a function compiles its package once per digest and engine,
 //! keeps the machine code as a file, and maps that file from then on. A loaded instance is an address the router calls as
 //! a value (`fission_rpc::local`): no socket, no process.
 //!
 //! Start reading in `backend` (the six methods), go on to `load` (what is read from declarations), `artifacts` (from bytes
-//! to mapped machine code), `instance` (which store serves a request) and `call` (how a request drives one). `machine` is
+//! to mapped machine code), `instance` (which store serves a request) and `call` (how a request drives one);
+//! `command` and `cgi` are for modules that know no HTTP. `machine` is
 //! the engine with its limits, `guest` what a component can see, `outputs` where it prints, `hosts` and `outgoing` whom it
 //! may call, `failures` what is said when it fails.
 //!
@@ -20,6 +21,8 @@
 mod artifacts;
 mod backend;
 mod call;
+mod cgi;
+mod command;
 mod failures;
 mod guest;
 mod hosts;

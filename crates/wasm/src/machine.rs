@@ -8,6 +8,7 @@ use std::time::Duration;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::command::Command;
 use crate::guest::Guest;
 use crate::options::{Options, WasmError};
 
@@ -27,7 +28,8 @@ const IDLE_TICKS: u32 = 50;
 /// The engine and what all stores share.
 pub(crate) struct Machine {
     pub(crate) engine: Engine,
-    pub(crate) linker: Linker<Guest>,
+    pub(crate) components: Linker<Guest>,
+    pub(crate) commands: wasmtime::Linker<Command>,
     clock: Clock,
 }
 
@@ -42,11 +44,14 @@ impl Machine {
                 Engine::new(&config(None)).map_err(failed)?
             }
         };
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(failed)?;
+        let mut components = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut components).map_err(failed)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut components).map_err(failed)?;
+        let mut commands = wasmtime::Linker::new(&engine);
+        wasmtime_wasi::p1::add_to_linker_async(&mut commands, |command: &mut Command| &mut command.wasi)
+            .map_err(failed)?;
         let clock = Clock::start(engine.weak(), options.tick).map_err(|error| WasmError::Engine(error.to_string()))?;
-        Ok(Self { engine, linker, clock })
+        Ok(Self { engine, components, commands, clock })
     }
 
     /// Keeps the clock running while a call is in progress.

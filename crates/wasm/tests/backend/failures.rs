@@ -111,7 +111,6 @@ async fn code_that_is_no_component_is_refused_with_what_it_is_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content, said) in [
         ("script", &b"#!/bin/sh\n"[..], "not WebAssembly"),
-        ("module", &b"\0asm\x01\0\0\0"[..], "core module"),
         ("broken", &b"\0asm\x0d\0\x01\0\xff\xff"[..], "no valid component"),
         ("empty", &b"\0asm\x0d\0\x01\0"[..], "does not export wasi:http/incoming-handler"),
     ] {
