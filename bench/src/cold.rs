@@ -68,10 +68,10 @@ pub(crate) async fn idle(binary: &Path) -> Result<()> {
 }
 
 /// Memory of ten thousand functions and routes, none called.
-pub(crate) async fn scale(binary: &Path) -> Result<()> {
-    heading("Ten thousand functions and routes");
+pub(crate) async fn scale(binary: &Path, image: &str) -> Result<()> {
+    heading(&format!("Ten thousand functions and routes of {image}"));
     let platform = Platform::start(binary).await?;
-    platform.environment("node", "fission/node-env", 0).await?;
+    platform.environment("node", image, 0).await?;
     platform.function("first", "node", &Deployment::literal(NODE), 1).await?;
     settle().await;
     let before = platform.process.resident_kib()?;

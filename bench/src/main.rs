@@ -12,6 +12,7 @@ mod proxy;
 mod saving;
 mod servers;
 mod stats;
+mod wasm;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,8 +44,14 @@ enum What {
     Creation { binary: PathBuf },
     /// Memory and start time of a platform with nothing to do.
     Idle { binary: PathBuf },
-    /// Ten thousand functions and routes.
-    Scale { binary: PathBuf },
+    /// Ten thousand functions and routes, of an image.
+    Scale {
+        binary: PathBuf,
+        #[arg(default_value = "fission/node-env")]
+        image: String,
+    },
+    /// WebAssembly, warm, cold and idle.
+    Wasm { binary: PathBuf },
     /// A hello server for the proxies (used by `proxy`).
     #[command(hide = true)]
     Backend { socket: PathBuf, address: SocketAddr },
@@ -65,7 +72,8 @@ fn main() -> anyhow::Result<()> {
             What::Saving { binary } => saving::run(&binary).await,
             What::Creation { binary } => cold::creation(&binary).await,
             What::Idle { binary } => cold::idle(&binary).await,
-            What::Scale { binary } => cold::scale(&binary).await,
+            What::Scale { binary, image } => cold::scale(&binary, &image).await,
+            What::Wasm { binary } => wasm::run(&binary).await,
             What::Backend { socket, address } => servers::backend(&socket, address).await,
             What::Router { socket, address } => servers::router(socket, address).await,
         }

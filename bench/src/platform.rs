@@ -59,6 +59,14 @@ impl Platform {
         Ok(Self { folder, process, api, router, binary: binary.to_owned(), ready_after, token, client })
     }
 
+    /// Ends it and starts it again on the same folder.
+    pub(crate) async fn again(self) -> Result<Self> {
+        let Self { folder, process, binary, .. } = self;
+        drop(process);
+        std::fs::remove_file(folder.path().join("status.json"))?;
+        Self::start_in(&binary, folder).await
+    }
+
     /// Creates an object; the path is below the API's root.
     pub(crate) async fn create(&self, path: &str, object: &Value) -> Result<Value> {
         let url = format!("{}{path}", self.api);
@@ -115,6 +123,18 @@ impl Platform {
         code: &Deployment,
         requests_per_pod: usize,
     ) -> Result<()> {
+        self.annotated(name, environment, code, requests_per_pod, &[]).await
+    }
+
+    /// The same, with annotations of the function.
+    pub(crate) async fn annotated(
+        &self,
+        name: &str,
+        environment: &str,
+        code: &Deployment,
+        requests_per_pod: usize,
+        annotations: &[(&str, &str)],
+    ) -> Result<()> {
         let environment = json!({ "namespace": "default", "name": environment });
         let deployment = &code.0;
         let package = object("Package", name, &json!({ "environment": environment, "deployment": deployment }));
@@ -125,7 +145,10 @@ impl Platform {
             "package": { "packageref": { "namespace": "default", "name": name, "resourceversion": stamp } },
             "InvokeStrategy": { "StrategyType": "execution", "ExecutionStrategy": { "ExecutorType": "poolmgr", "MinScale": 0, "MaxScale": 0, "TargetCPUPercent": 0, "SpecializationTimeout": 120 } },
         });
-        self.create(&fission_path("functions"), &object("Function", name, &spec)).await?;
+        let mut function = object("Function", name, &spec);
+        function["metadata"]["annotations"] =
+            annotations.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        self.create(&fission_path("functions"), &function).await?;
         let route = json!({
             "relativeurl": format!("/{name}"), "methods": ["GET"], "host": "", "method": "", "createingress": false,
             "functionref": { "type": "name", "name": name, "functionweights": null },

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::world::{PATIENCE, Platform};
 
 /// What the call of each example must have in its answer. Every example of the page is here, and nothing else is.
-const ANSWERS: [(&str, &str); 28] = [
+const ANSWERS: [(&str, &str); 29] = [
     ("nodejs/hello.js", "Hello, world!"),
     ("nodejs/echo.js", "\"a\":1"),
     ("nodejs/stream.mjs", "data: tick"),
@@ -36,6 +36,7 @@ const ANSWERS: [(&str, &str); 28] = [
     ("binary/hello.sh", "Hello, world!"),
     ("binary/upper.sh", "LOUDER"),
     ("binary/prices", "pen: 1.20"),
+    ("wasm/hello.wasm", "Hello, world!"),
 ];
 
 /// The client of WebSockets the page suggests is not everywhere; what answers it is tested in `websocket`.

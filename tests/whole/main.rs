@@ -23,5 +23,6 @@ mod run_local;
 mod specs;
 mod streams;
 mod surroundings;
+mod wasm;
 mod websocket;
 mod world;

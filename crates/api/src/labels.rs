@@ -28,6 +28,13 @@ pub const DISABLE_PACKAGE_AUTO_FOLLOW: &str = "fission.io/disable-package-auto-f
 pub const NETWORK: &str = "fission.io/network";
 /// Annotation on a Function: the addresses of its `allow-list`.
 pub const NETWORK_ALLOW: &str = "fission.io/network-allow";
+/// Annotation on a Function that runs as WebAssembly: the hosts it may call, `api.example.com, *.example.org, 10.0.0.7:8080`.
+pub const ALLOWED_HOSTS: &str = "fission.io/allowed-hosts";
+/// Annotation on a Function that runs as WebAssembly: the most requests one store serves, one after the other; `1` gives
+/// each a fresh one.
+pub const REQUESTS_PER_STORE: &str = "fission.io/requests-per-store";
+/// Annotations on a Function that its instances act on: another value is for other instances.
+pub const FOR_INSTANCES: [&str; 2] = [ALLOWED_HOSTS, REQUESTS_PER_STORE];
 
 /// Headers of requests and responses, in lower case as HTTP libraries compare them.
 pub mod header {

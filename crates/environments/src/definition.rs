@@ -24,6 +24,9 @@ pub struct Definition {
     pub name: String,
     /// One line for people.
     pub summary: String,
+    /// What its instances are.
+    #[serde(default)]
+    pub kind: Kind,
     /// Repository names it answers to, without registry, organisation and tag: `node-env`.
     pub images: Vec<String>,
     /// Files of the folder that its server needs, relative to it.
@@ -38,7 +41,8 @@ pub struct Definition {
     /// What is done once, in order, after the files are in place.
     #[serde(default)]
     pub prepare: Vec<Preparation>,
-    /// How a server is started.
+    /// How a server is started. A kind without servers has none.
+    #[serde(default)]
     pub start: Start,
     /// How source is built; absent where there is nothing to build.
     pub build: Option<Build>,
@@ -113,8 +117,19 @@ pub struct Way {
     pub unavailable: Vec<String>,
 }
 
+/// What instances of an environment are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Processes of a server.
+    #[default]
+    Process,
+    /// WebAssembly inside the platform's process.
+    Wasm,
+}
+
 /// How a server is started.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
     /// Program and arguments. `{home}` is the prepared folder, `{fission}` our own executable, `{tool}` a required tool.
@@ -217,6 +232,13 @@ impl Definition {
         let content = content.ok_or_else(|| unreadable("is not there".to_owned()))?;
         let source = String::from_utf8(content.into_owned()).map_err(|error| unreadable(error.to_string()))?;
         let mut definition: Definition = toml::from_str(&source).map_err(|error| unreadable(error.to_string()))?;
+        if definition.start.argv.is_empty() != (definition.kind == Kind::Wasm) {
+            let why = match definition.kind {
+                Kind::Process => "[start] has no argv, so there is nothing to start",
+                Kind::Wasm => "kind = \"wasm\" has no server, so it has no [start]",
+            };
+            return Err(unreadable(why.to_owned()));
+        }
         let own = definition.files.iter().map(|file| (file.clone(), format!("{name}/{file}")));
         let shared = definition.shared.iter().map(|path| {
             let name = path.rsplit('/').next().unwrap_or(path);

@@ -25,10 +25,11 @@ mod progress;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use include_dir::{Dir, include_dir};
 
-pub use definition::{Definition, DefinitionError};
+pub use definition::{Definition, DefinitionError, Kind};
 pub use prepare::PrepareError;
 pub use progress::{LogProgress, Progress, Step};
 
@@ -64,9 +65,10 @@ impl Options {
 }
 
 /// How a prepared server listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Listen {
+    #[default]
     /// On the unix socket whose path is in `FISSION_SOCKET`.
     Unix,
     /// On TCP `0.0.0.0:$RUNTIME_PORT`.
@@ -152,6 +154,11 @@ impl Environments {
         self.definitions.iter().find(|definition| definition.answers_to(image))
     }
 
+    /// Whether an image's instances are WebAssembly inside the platform's process.
+    pub fn is_wasm(&self, image: &str) -> bool {
+        self.resolve(image).is_some_and(|definition| definition.kind == Kind::Wasm)
+    }
+
     /// The short image names that [`Self::resolve`] knows, for messages: `fission/binary-env`, ...
     pub fn known_images(&self) -> Vec<String> {
         self.definitions.iter().flat_map(|d| d.images.iter().map(|name| format!("fission/{name}"))).collect()
@@ -188,6 +195,14 @@ impl Environments {
         let builds = self.definitions.iter().filter_map(|definition| definition.build.as_ref());
         builds.flat_map(|build| build.images.iter().map(|name| format!("fission/{name}"))).collect()
     }
+}
+
+/// Whether an image is one of those built in whose instances are WebAssembly inside the platform's process, which no
+/// container can be.
+pub fn is_built_in_wasm(image: &str) -> bool {
+    static BUILT_IN: LazyLock<Option<Environments>> =
+        LazyLock::new(|| Environments::new(Options::new(PathBuf::new(), "", PathBuf::new())).ok());
+    BUILT_IN.as_ref().is_some_and(|environments| environments.is_wasm(image))
 }
 
 /// The folders in a folder that are environments, by name.

@@ -41,6 +41,18 @@ async fn the_binary_environment_needs_nothing_but_our_own_executable() {
 }
 
 #[test]
+fn an_environment_has_a_server_to_start_or_says_that_it_is_webassembly() {
+    let catalog = catalog();
+    assert!(catalog.is_wasm("ghcr.io/fission/wasm-env:1") && !catalog.is_wasm("fission/node-env"));
+    assert!(is_built_in_wasm("fission/wasm-env") && !is_built_in_wasm("acme/wasm-env"));
+    let message = |toml: &str| with(folder(toml).path()).unwrap_err().to_string();
+    let nothing = message("summary = \"COBOL\"\nimages = [\"cobol-env\"]\n");
+    assert!(nothing.contains("nothing to start"), "{nothing}");
+    let both = message(&format!("kind = \"wasm\"\n{COBOL}"));
+    assert!(both.contains("no server"), "{both}");
+}
+
+#[test]
 fn builders_answer_to_their_own_images_and_to_those_of_their_runtime() {
     let catalog = catalog();
     let name = |image: &str| catalog.resolve_builder(image).map(|definition| definition.name.as_str());

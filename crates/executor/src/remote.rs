@@ -124,7 +124,7 @@ fn answer(policy: &Policy, group: &Group) -> DemandAnswer {
         Address::Tcp(address) => {
             Some(EndpointAddress { name: policy.backend.name_of(&endpoint.id).to_string(), address: *address })
         }
-        Address::Unix(_) => None,
+        Address::Unix(_) | Address::Local(_) => None,
     });
     let loaded = group.instances().first().and_then(|newest| newest.loaded());
     let took = loaded.map(|loaded| loaded.ended.duration_since(loaded.began)).unwrap_or_default();

@@ -81,6 +81,11 @@ fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
         policy.index.forget(group.endpoints.key());
         policy.settle(&group);
     }
+    if let Some(group) = policy.known_group(&key)
+        && group.annotations_changed(configuration::annotations(function))
+    {
+        configuration_changed(policy, &group);
+    }
     provisioned::declared(policy, function);
     let scale = &function.spec.invoke_strategy.execution_strategy;
     let made_here = function.spec.executor_type() == ExecutorType::Newdeploy && !policy.options.scaled_elsewhere;
@@ -216,9 +221,6 @@ fn configuration_changed(policy: &Arc<Policy>, group: &Arc<Group>) {
 /// Drains the instances of a group that were given something else than it would be given now. While it cannot be
 /// given everything, what runs goes on, and new instances are refused with the reason.
 fn follow_configuration(policy: &Arc<Policy>, group: &Arc<Group>) {
-    if !configuration::refers(&group.function) {
-        return;
-    }
     let Ok(now) = specialize::resolve(policy, &group.function) else { return };
     let now = now.fingerprint();
     for instance in group.instances() {

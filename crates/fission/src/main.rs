@@ -7,6 +7,7 @@
 //! environment. Both are decided before anything else, since the launcher must never have had a thread.
 
 mod api_listener;
+mod backends;
 mod config;
 mod credentials;
 mod memory;

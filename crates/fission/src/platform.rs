@@ -41,6 +41,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::api_listener::{ApiListener, certificate_hosts};
+use crate::backends::{Backends, wasm};
 use crate::config::Config;
 use crate::credentials::{Credentials, write_secret};
 use crate::memory::MachineMemory;
@@ -232,6 +233,7 @@ impl Rooms {
         let builder = Arc::new(backend.builder(config.build.clone()));
         let isolation = backend.isolation().await.context("cannot find out what isolates functions here")?;
         refuse_weaker(&isolation, &config.require_isolation)?;
+        let backend = Backends::new(environments.clone(), Arc::new(backend), wasm(data, &logs)?);
 
         let index = Arc::new(Index::default());
         let declarations = Declarations::default();

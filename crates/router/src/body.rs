@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fission_rpc::endpoint::Lease;
+use fission_rpc::local::{LocalBody, LocalBodyError};
 use fission_rpc::refusal::Component;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -56,6 +57,8 @@ impl Body for RequestBody {
 pub(crate) enum BodyError {
     #[error("the function's response broke off")]
     Broken(#[source] hyper::Error),
+    #[error("the function's response broke off")]
+    Ended(#[source] LocalBodyError),
     #[error("the function did not finish its response in time")]
     TimedOut,
 }
@@ -112,7 +115,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::Function(body) => body.incoming.size_hint(),
+            Content::Function(body) => body.source.size_hint(),
         }
     }
 }
@@ -179,29 +182,60 @@ impl Watchdog {
 /// What a call holds until its response body has ended.
 pub(crate) struct Held {
     pub(crate) lease: Lease,
-    /// Absent when a task drives the connection.
+    /// Absent when a task drives the connection, and where there is none.
     pub(crate) link: Option<(Box<Link>, Arc<Transport>)>,
+}
+
+/// Where a function's response comes from.
+pub(crate) enum Source {
+    /// A connection.
+    Remote(Incoming),
+    /// An instance in this process.
+    Local(LocalBody),
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Source::Remote(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Broken),
+            Source::Local(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Ended),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Source::Remote(body) => body.is_end_stream(),
+            Source::Local(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Source::Remote(body) => body.size_hint(),
+            Source::Local(body) => body.size_hint(),
+        }
+    }
 }
 
 /// The body a function sends. Drives the connection it comes from, and gives everything back when it ends.
 pub(crate) struct FunctionBody {
-    incoming: Incoming,
+    source: Source,
     held: Option<Held>,
     watchdog: Watchdog,
     metrics: Arc<Metrics>,
 }
 
 impl FunctionBody {
-    pub(crate) fn new(incoming: Incoming, held: Held, watchdog: Watchdog, metrics: Arc<Metrics>) -> Self {
-        let mut body = Self { incoming, held: Some(held), watchdog, metrics };
-        if body.incoming.is_end_stream() {
+    pub(crate) fn new(source: Source, held: Held, watchdog: Watchdog, metrics: Arc<Metrics>) -> Self {
+        let mut body = Self { source, held: Some(held), watchdog, metrics };
+        if body.source.is_end_stream() {
             body.release();
         }
         body
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.source.is_end_stream()
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -210,13 +244,13 @@ impl FunctionBody {
             Some((link, _)) => {
                 link.poll_drive(cx);
                 // Frames only appear while the connection is driven, so they need to wake no one.
-                Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
+                self.source.poll_frame(&mut Context::from_waker(Waker::noop()))
             }
-            None => Pin::new(&mut self.incoming).poll_frame(cx),
+            None => self.source.poll_frame(cx),
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if self.incoming.is_end_stream() {
+                if self.source.is_end_stream() {
                     self.release();
                 } else if self.watchdog.heard() {
                     return self.expire();
@@ -230,7 +264,7 @@ impl FunctionBody {
             Poll::Ready(Some(Err(error))) => {
                 self.held = None;
                 self.metrics.failure(Component::Function, "function_error");
-                Poll::Ready(Some(Err(BodyError::Broken(error))))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Pending => {
                 std::task::ready!(self.watchdog.poll_expired(cx));

@@ -7,21 +7,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fission_rpc::endpoint::Lease;
+use fission_rpc::endpoint::{Address, Lease};
 use fission_rpc::refusal::{Component, Refusal};
 use http::header::HOST;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::admit::admit;
-use crate::body::{FunctionBody, Held, RequestBody, ResponseBody, Watchdog};
+use crate::body::{FunctionBody, Held, RequestBody, ResponseBody, Source, Watchdog};
 use crate::functions::Backend;
 use crate::router::Router;
 use crate::server::Tunnels;
 use crate::timing::Timing;
 use crate::transport::{self, SendError, Transport};
-use crate::{errors, headers, upgrade};
+use crate::{errors, headers, local, upgrade};
 
 /// One request ready to be sent, but for its `Host`.
 pub(crate) struct Call<'a> {
@@ -67,13 +66,18 @@ impl Call<'_> {
         timing: &mut Timing,
     ) -> Result<Response<ResponseBody>, Failed> {
         let lease = admit(&*self.router.executor, self.backend, timing).await.map_err(Failed::Final)?;
+        let service = match &lease.endpoint().address {
+            Address::Local(service) => Some(service.clone()),
+            _ => None,
+        };
+        if let Some(service) = service {
+            return local::send(self, &service, lease, request, timing).await;
+        }
         let Some(transport) = Transport::of(lease.endpoint(), &self.router.options).cloned() else {
             return Err(Failed::Final(errors::function_error(&self.backend.key, "has an endpoint of another router")));
         };
         request.headers_mut().insert(HOST, transport.host.clone());
-        let sent = Instant::now();
-        let so_far = timing.route + timing.wait + timing.specialize;
-        timing.admit = sent.duration_since(timing.start).saturating_sub(so_far);
+        let sent = timing.sends();
         let watchdog = Watchdog::start(self.backend.time_limit, sent);
         let answer = match self.upgrade.take() {
             Some(client) => upgrade::send(self, client, lease, request, watchdog).await,
@@ -111,7 +115,7 @@ impl Call<'_> {
                 }
                 Ok(response) => {
                     let held = Held { lease, link: Some((link, transport.clone())) };
-                    return Ok(self.response(response, held, watchdog));
+                    return Ok(self.response(response.map(Source::Remote), held, watchdog));
                 }
                 Err(SendError::NotSent(unsent)) if reused => request = *unsent,
                 Err(SendError::NotSent(unsent)) => {
@@ -157,14 +161,14 @@ impl Call<'_> {
     /// A function's response as its client gets it, but for what every response gets.
     pub(crate) fn response(
         &self,
-        response: Response<Incoming>,
+        response: Response<Source>,
         held: Held,
         watchdog: Watchdog,
     ) -> Response<ResponseBody> {
-        let (mut parts, incoming) = response.into_parts();
+        let (mut parts, source) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers, false);
         parts.headers.remove(headers::ROUTE_MISS);
-        let body = FunctionBody::new(incoming, held, watchdog, self.router.metrics.clone());
+        let body = FunctionBody::new(source, held, watchdog, self.router.metrics.clone());
         Response::from_parts(parts, ResponseBody::function(body))
     }
 }

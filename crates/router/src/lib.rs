@@ -29,6 +29,7 @@ mod forward;
 mod functions;
 mod headers;
 mod internal;
+mod local;
 mod metrics;
 mod options;
 mod path;

@@ -26,6 +26,14 @@ impl Timing {
         Self { start: Instant::now(), route: zero, admit: zero, wait: zero, specialize: zero, function: zero }
     }
 
+    /// The request is sent now; what is not accounted for so far was admission.
+    pub(crate) fn sends(&mut self) -> Instant {
+        let sent = Instant::now();
+        let so_far = self.route + self.wait + self.specialize;
+        self.admit = sent.duration_since(self.start).saturating_sub(so_far);
+        sent
+    }
+
     /// `route;dur=0.004, admit;dur=0.001, ...`: milliseconds with the precision of a microsecond.
     pub(crate) fn header(&self) -> HeaderValue {
         let parts: [(&str, Duration); 5] = [

@@ -90,7 +90,7 @@ impl Transport {
     pub(crate) fn of<'a>(endpoint: &'a Endpoint, options: &Options) -> Option<&'a Arc<Self>> {
         let kept = endpoint.transport.get_or_init(|| {
             let host = match &endpoint.address {
-                Address::Unix(_) => HeaderValue::from_static("localhost"),
+                Address::Unix(_) | Address::Local(_) => HeaderValue::from_static("localhost"),
                 Address::Tcp(address) => {
                     HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("localhost"))
                 }
@@ -151,6 +151,7 @@ pub(crate) async fn dial(address: &Address, timeout: Duration) -> io::Result<Str
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
+            Address::Local(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "it is in this process")),
         }
     };
     match tokio::time::timeout(timeout, attempt).await {

@@ -11,7 +11,7 @@ use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::body::{Held, RequestBody, ResponseBody, Watchdog};
+use crate::body::{Held, RequestBody, ResponseBody, Source, Watchdog};
 use crate::forward::{Call, Failed};
 use crate::functions::TimeLimit;
 use crate::{errors, headers, transport};
@@ -58,7 +58,7 @@ pub(crate) async fn send(
         Err(_) => return Err(Failed::Final(errors::out_of_time(call.backend, watchdog.reason()))),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(call.response(response, Held { lease, link: None }, watchdog));
+        return Ok(call.response(response.map(Source::Remote), Held { lease, link: None }, watchdog));
     }
     let function = hyper::upgrade::on(&mut response);
     let ends = match call.backend.time_limit {

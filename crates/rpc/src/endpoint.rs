@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 use fission_api::ExecutorType;
 use tokio::sync::{Notify, oneshot};
 
+use crate::local::Local;
 use crate::refusal::Refusal;
 
 /// Set in an endpoint's counter when it admits no one any more; the lower bits still count requests in flight.
@@ -47,6 +48,8 @@ pub enum Address {
     Unix(PathBuf),
     /// An address and port.
     Tcp(SocketAddr),
+    /// In this process.
+    Local(Local),
 }
 
 impl fmt::Display for Address {
@@ -54,6 +57,7 @@ impl fmt::Display for Address {
         match self {
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
             Address::Tcp(address) => address.fmt(f),
+            Address::Local(_) => f.write_str("in-process"),
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod endpoint;
 pub mod executor;
 pub mod fetch;
 pub mod instances;
+pub mod local;
 pub mod logs;
 pub mod namespaces;
 pub mod refusal;

@@ -301,6 +301,8 @@ impl Shared {
             }
             Address::Unix(path) => env.push(("FISSION_SOCKET".to_owned(), path.display().to_string())),
             Address::Tcp(address) => env.push(("RUNTIME_PORT".to_owned(), address.port().to_string())),
+            // Not of this backend's.
+            Address::Local(_) => {}
         }
         let (owner, directories) = (owner_of(instance.number), &instance.directories);
         let inside = layout::inside_id(report.has(Feature::User), report.privileged, owner);

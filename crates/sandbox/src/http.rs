@@ -54,6 +54,7 @@ pub(crate) async fn ask(
     match address {
         Address::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
         Address::Tcp(address) => exchange(TcpStream::connect(address).await?, request).await,
+        Address::Local(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

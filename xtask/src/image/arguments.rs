@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use fission_environments::Environments;
+use fission_environments::{Environments, Kind};
 
 const USAGE: &str = "usage: cargo xtask image [--out DIR] [--profile PROFILE] [--tag TAG] [--list] NAME...
 
@@ -94,7 +94,8 @@ fn all(environments: &Environments, tag: &str) -> Vec<Wanted> {
         what,
     };
     let mut images = vec![of(PLATFORM, tag, What::Platform)];
-    for environment in environments.list() {
+    // WebAssembly runs inside the platform's process: there is nothing to put into an image.
+    for environment in environments.list().iter().filter(|environment| environment.kind != Kind::Wasm) {
         let builders = environment.build.as_ref().and_then(|build| build.images.first());
         let runtime = |name: &String| of(name, "latest", What::Runtime(environment.name.clone()));
         let builder = |name: &String| of(name, "latest", What::Builder(environment.name.clone()));

@@ -51,7 +51,8 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "unsafe",
-        reason: "unsafe code lives in crates/sandbox only, where it is reviewed as such",
+        reason: "unsafe code lives in crates/sandbox and where machine code is mapped (crates/wasm/src/artifacts.rs) only, where it \
+                 is reviewed as such",
         run: unsafe_code::run,
     },
     Check {

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use fission_api::labels;
 use fission_executor::Options;
 use fission_executor::configuration::Configuration;
 use fission_rpc::cache::ObjectKey;
@@ -100,6 +101,27 @@ async fn a_changed_config_map_replaces_instances_and_drops_no_request() {
     eventually("the old instance is gone", || !world.backend.living().contains(&old.id)).await;
     ask(&world, &function).await.unwrap();
     assert_eq!(modes(&given).last().unwrap(), "round 19");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_annotation_that_instances_act_on_replaces_them_and_others_do_not() {
+    let world = World::new(Options::default(), 1);
+    let given = given(&world);
+    let function = world.declare(fixtures::function("hello"));
+    let first = ask(&world, &function).await.unwrap().lease.endpoint().clone();
+    let annotated = |name: &str, value: &str| {
+        let mut changed = function.as_ref().clone();
+        changed.metadata.annotations.get_or_insert_default().insert(name.to_owned(), value.to_owned());
+        world.declared.functions.apply(changed);
+    };
+    annotated("note", "for people");
+    tokio::time::sleep(ms(50)).await;
+    assert!(!first.is_closed());
+    annotated(labels::ALLOWED_HOSTS, "api.example.com");
+    eventually("the old instance is gone", || !world.backend.living().contains(&first.id)).await;
+    ask(&world, &function).await.unwrap();
+    let last = given.lock().unwrap().last().unwrap().clone();
+    assert_eq!(last.annotations[labels::ALLOWED_HOSTS], "api.example.com");
 }
 
 #[tokio::test(start_paused = true)]

@@ -226,6 +226,7 @@ pub(crate) async fn tell(address: &Address, command: &str) -> std::io::Result<(b
             stream.write_all(&request).await?;
             stream.read_to_string(&mut answer).await?;
         }
+        Address::Local(_) => return Err(std::io::ErrorKind::Unsupported.into()),
     }
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     Ok((head.contains(" 200 "), body.to_owned()))

@@ -25,7 +25,7 @@ struct Language {
     mark: &'static str,
 }
 
-const LANGUAGES: [Language; 8] = [
+const LANGUAGES: [Language; 9] = [
     language(&["nodejs", "node"], "fission/node-env", &["js", "mjs", "cjs"], "package.json"),
     language(&["python"], "fission/python-env", &["py"], "requirements.txt"),
     language(&["python-fastapi", "fastapi"], "fission/python-fastapi-env", &[], ""),
@@ -34,6 +34,7 @@ const LANGUAGES: [Language; 8] = [
     language(&["ruby"], "fission/ruby-env", &["rb"], "Gemfile"),
     language(&["dotnet"], "fission/dotnet-env", &["cs", "csproj"], ""),
     language(&["binary"], "fission/binary-env", &["sh"], ""),
+    language(&["wasm"], "fission/wasm-env", &["wasm"], ""),
 ];
 
 const fn language(
@@ -162,6 +163,7 @@ mod tests {
             ("a.php", "fission/php-env"),
             ("a.cs", "fission/dotnet-env"),
             ("a.sh", "fission/binary-env"),
+            ("a.wasm", "fission/wasm-env"),
         ] {
             assert_eq!(image_of(&[file], file).as_deref(), Ok(image));
         }
