@@ -207,6 +207,19 @@ struct Rooms {
     router: Arc<Router>,
 }
 
+/// What the pool manager may use of this machine.
+fn executor_options(config: &Config) -> fission_executor::Options {
+    let memory = MachineMemory::find();
+    fission_executor::Options {
+        max_instances: config.max_instances,
+        memory_reserve: config.memory_reserve.unwrap_or_else(|| memory.default_reserve()),
+        memory: Arc::new(memory),
+        provisioned: config.provisioned.enabled,
+        provisioned_per_function: config.provisioned.per_function,
+        ..Default::default()
+    }
+}
+
 impl Rooms {
     async fn build(config: &Config, api: &ApiServer, credentials: &Credentials, launcher: Launcher) -> Result<Self> {
         let data = &config.data;
@@ -240,15 +253,7 @@ impl Rooms {
         let (functions, packages) = (declarations.functions.clone(), declarations.packages.clone());
         let environments_declared = declarations.environments.clone();
         let (secrets, config_maps) = (declarations.secrets.clone(), declarations.config_maps.clone());
-        let memory = MachineMemory::find();
-        let options = fission_executor::Options {
-            max_instances: config.max_instances,
-            memory_reserve: config.memory_reserve.unwrap_or_else(|| memory.default_reserve()),
-            memory: Arc::new(memory),
-            provisioned: config.provisioned.enabled,
-            provisioned_per_function: config.provisioned.per_function,
-            ..Default::default()
-        };
+        let options = executor_options(config);
         let executor =
             PoolManager::new(options, Arc::new(backend), declarations, index.clone(), Arc::new(code.clone()));
         let triggers: Cache<HTTPTrigger> = Cache::default();
