@@ -44,7 +44,7 @@ async fn a_component_answers_and_its_failures_are_refusals_like_all_others() {
     let (status, body) = platform.get("/f/print").await;
     assert_eq!((status, body.as_str()), (200, "printed"));
     eventually("what it printed is in its log", || async {
-        let log = platform.ok(&["function", "logs", "--name", "f"]);
+        let log = platform.ok(&["function", "logs", "--name", "f", "--recordcount", "1000"]);
         ["one", "two", "three", "the reason"].iter().all(|line| log.contains(line))
     })
     .await;
