@@ -25,13 +25,6 @@ pub(crate) fn pod_namespace(environment: &Environment, options: &Options) -> Str
 
 /// The Deployment of a pool. An error names the field of the environment that cannot be honoured.
 pub(crate) fn pool(environment: &Environment, replicas: usize, options: &Options) -> Result<Value, String> {
-    let image = &environment.spec.runtime.image;
-    if fission_environments::is_built_in_wasm(image) {
-        return Err(format!(
-            "image {image} is none: WebAssembly runs inside the platform's own process, on one machine (fission up) only; \
-             put the component into an image with a runtime of its own, or use a language's environment"
-        ));
-    }
     let pod = template::environment_pod(environment, None, &AtStart::Wait, options)?;
     let mut labels = template::environment_labels(environment, "poolmgr");
     let selector = json!({ "matchLabels": {

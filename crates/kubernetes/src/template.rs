@@ -90,6 +90,13 @@ pub(crate) fn environment_pod(
     options: &Options,
 ) -> Result<Value, String> {
     let spec = &environment.spec;
+    let image = &spec.runtime.image;
+    if fission_environments::is_built_in_wasm(image) {
+        return Err(format!(
+            "image {image} is none: WebAssembly runs inside the platform's own process, on one machine (fission up) only; \
+             put the component into an image with a runtime of its own, or use a language's environment"
+        ));
+    }
     let main = main_container(environment, function, options)?;
     let mut pod = json!({
         "serviceAccountName": "fission-fetcher",

@@ -40,6 +40,12 @@ fn plain() -> Value {
 }
 
 #[test]
+fn webassembly_is_no_image_and_is_told_to_be_for_one_machine() {
+    let said = pod(json!({ "version": 3, "runtime": { "image": "fission/wasm-env" } })).unwrap_err();
+    assert!(said.contains("fission/wasm-env") && said.contains("one machine"), "{said}");
+}
+
+#[test]
 fn the_token_is_in_the_fetcher_and_nowhere_else() {
     let pod = plain();
     assert_eq!(pod["automountServiceAccountToken"], false);

@@ -21,9 +21,6 @@ use crate::lock;
 use crate::machine::Machine;
 use crate::options::{Options, WasmError};
 
-/// How much less urgent compiling is than serving.
-const COMPILING_NICENESS: i32 = 10;
-
 /// Code that is linked and mapped, ready for stores.
 pub(crate) enum Loaded {
     /// Answers requests.
@@ -49,8 +46,8 @@ pub(crate) struct Artifacts {
     max_cache_bytes: u64,
     /// Those in use.
     loaded: Mutex<HashMap<String, Weak<Loaded>>>,
-    /// One compilation at a time: it uses every processor, and serving comes first.
-    turn: tokio::sync::Mutex<()>,
+    /// One compilation at a time: serving comes first.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Artifacts {
@@ -69,7 +66,7 @@ impl Artifacts {
             max_component_bytes: options.max_component_bytes,
             max_cache_bytes: options.max_cache_bytes,
             loaded: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
         })
     }
 
@@ -82,7 +79,7 @@ impl Artifacts {
         if let Some(loaded) = self.mapped(key, &at)? {
             return Ok(loaded);
         }
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.clone().lock_owned().await;
         // Whoever had the turn before may have compiled the same.
         if let Some(loaded) = self.mapped(key, &at)? {
             return Ok(loaded);
@@ -94,7 +91,12 @@ impl Artifacts {
             most: self.max_component_bytes,
             most_kept: self.max_cache_bytes,
         };
-        let compiled = tokio::task::spawn_blocking(move || work.run()).await;
+        let compiled = tokio::task::spawn_blocking(move || {
+            // Given up or not, it goes on, and has the turn until it ends.
+            let _turn = turn;
+            work.run()
+        });
+        let compiled = compiled.await;
         compiled.map_err(|error| Unusable::Machine(format!("could not be compiled: {error}")))??;
         let loaded = self.mapped(key, &at)?;
         loaded.ok_or_else(|| Unusable::Machine("was compiled, and its machine code is gone".to_owned()))
@@ -197,10 +199,7 @@ impl Compilation {
         let bytes = self.read()?;
         let failed = |why: String| Unusable::Machine(format!("could not be compiled: {why}"));
         let began = std::time::Instant::now();
-        let pool = rayon::ThreadPoolBuilder::new().thread_name(|_| "wasm-compiler".to_owned()).start_handler(|_| {
-            // Only slower when it fails.
-            let _ = rustix::process::setpriority_process(None, COMPILING_NICENESS);
-        });
+        let pool = rayon::ThreadPoolBuilder::new().thread_name(|_| "wasm-compiler".to_owned()).num_threads(threads());
         let pool = pool.build().map_err(|error| failed(error.to_string()))?;
         let engine = &self.machine.engine;
         let (what, compiled) = match bytes.get(6) {
@@ -228,6 +227,11 @@ impl Compilation {
             _ => Err(Unusable::Code("is not WebAssembly: it does not begin with \\0asm".to_owned())),
         }
     }
+}
+
+/// Threads of a compilation: half of the processors, so that requests are served meanwhile.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
 }
 
 /// Makes a folder that only this user can enter, or sees to it that it is one.

@@ -14,7 +14,7 @@ use fission_rpc::refusal::{Component, Refusal};
 use http::Request;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wasmtime::Store;
+use wasmtime::{Store, WasmBacktrace};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 
 use crate::artifacts::Loaded;
@@ -141,8 +141,9 @@ impl Instance {
         let refusal = self.names.failed(error, memory);
         log.end();
         log.note(&refusal.message);
-        if error.downcast_ref::<wasmtime::Trap>().is_some() {
-            log.note(&format!("{error:?}"));
+        // Of the component alone: what the error itself remembers may be the platform's own frames.
+        if let Some(frames) = error.downcast_ref::<WasmBacktrace>() {
+            log.note(&frames.to_string());
         }
         refusal
     }

@@ -1,5 +1,6 @@
 //! The engine, its limits and its clock.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
@@ -16,6 +17,8 @@ use crate::options::{Options, WasmError};
 pub(crate) const STACK: usize = 1 << 20;
 /// Stack of a call, the component's and the host functions' together.
 const CALL_STACK: usize = 2 << 20;
+/// Frames of a trap that are logged. The log shows twenty lines unless asked for more, and these are not all.
+const FRAMES: NonZeroUsize = NonZeroUsize::new(6).unwrap();
 /// Core modules a component consists of, at most; tools make 3 to 10.
 const MODULES_PER_COMPONENT: u32 = 30;
 /// Entries of one table, at most. An interpreter has 20,000 functions in its own.
@@ -64,6 +67,7 @@ impl Machine {
 fn config(pooled: Option<&Options>) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true).max_wasm_stack(STACK).async_stack_size(CALL_STACK);
+    config.wasm_backtrace_max_frames(Some(FRAMES));
     if let Some(options) = pooled {
         let stores = options.max_stores;
         let mut pool = PoolingAllocationConfig::new();

@@ -20,6 +20,8 @@ async fn a_panic_is_explained_its_words_are_in_the_log_and_the_next_request_is_s
     assert!(refusal.hint.unwrap().contains("fission function logs --name f"));
     world.lines.wait_for("the reason").await;
     world.lines.wait_for("[fission] function default/f stopped itself").await;
+    world.lines.wait_for("wasm function").await;
+    assert!(!world.lines.has("tokio"), "the platform's own frames are nobody's business");
     assert_eq!(instance.get("/count").await, "1", "in a store of its own");
 }
 

@@ -60,6 +60,10 @@ impl Lines {
         }
     }
 
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|(_, line)| line.contains(text))
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.0.lock().unwrap().len()
     }
