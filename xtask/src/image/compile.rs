@@ -46,6 +46,8 @@ impl Compiler {
         let mut command = Command::new(cargo);
         command
             .args(["build", "--locked", "--target", &target, "--profile", &self.profile])
+            // In a cluster functions are pods: WebAssembly runs in the process of one machine's platform only.
+            .arg("--no-default-features")
             .args(PACKAGES.iter().flat_map(|package| ["-p", package]))
             .args(["--bin", program, "--message-format=json-render-diagnostics"])
             .env(format!("CC_{}", target.replace('-', "_")), COMPILER)
