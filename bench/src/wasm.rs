@@ -129,8 +129,11 @@ async fn warm(binary: &Path, component: &[u8]) -> Result<()> {
             costs.push(spent / answers);
         }
         let (rate, cost) = (median(rates), median(costs));
-        let note =
-            format!("{:.1} us CPU of the platform's process a request: {:.0}/s per core", cost * 1e6, 1.0 / cost);
+        let note = format!(
+            "{:.1} us CPU of the platform and its instances a request: {:.0}/s per core",
+            cost * 1e6,
+            1.0 / cost
+        );
         figure(&format!("warm {what}, 16 connections"), ROUNDS, &format!("{rate:.0}/s"), &note);
     }
     Ok(())
