@@ -34,6 +34,7 @@ pub mod labels;
 pub mod message_queue_trigger;
 pub mod network;
 pub mod package;
+pub mod quantity;
 mod reference;
 mod rules;
 pub mod schedule;
@@ -44,7 +45,7 @@ pub mod workflow;
 pub mod workflow_run;
 
 pub use canary_config::{CanaryConfig, CanaryConfigSpec, CanaryConfigStatus};
-pub use env_var::is_reserved_variable;
+pub use env_var::{check_variable_name, is_reserved_variable, literal_variables};
 pub use environment::{AllowedFunctions, Builder, Environment, EnvironmentSpec, EnvironmentStatus, Runtime};
 pub use field_error::{FieldError, Problem};
 pub use fission_tenant::{FissionTenant, FissionTenantSpec, FissionTenantStatus};

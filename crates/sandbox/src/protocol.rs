@@ -166,7 +166,7 @@ impl std::fmt::Display for Ended {
             Ended::Code(code) => write!(f, "exited with code {code}"),
             Ended::Signal(signal) => write!(f, "killed by signal {signal}"),
             Ended::OverMemory(limit) => {
-                write!(f, "killed: over its memory limit of {}", crate::resources::display_bytes(*limit))
+                write!(f, "killed: over its memory limit of {}", fission_api::quantity::display_bytes(*limit))
             }
             Ended::LauncherGone => f.write_str("killed: the launcher process of the platform ended"),
         }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use fission_api::{Environment, Function, Opaque};
+use fission_api::{Environment, Function, Opaque, check_variable_name, literal_variables};
 use fission_executor::backend::Load;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde::Serialize;
-use serde_json::Value;
 
 /// Where programs of the system are.
 pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -54,9 +53,11 @@ pub(crate) fn variables(
         set(name, value);
     }
     let runtime = &environment.spec.runtime;
-    declared(runtime.podspec.as_ref(), runtime.container.as_ref(), &mut set)?;
+    for (name, value) in literal_variables(runtime.podspec.as_ref(), runtime.container.as_ref())? {
+        set(&name, &value);
+    }
     for entry in function.and_then(|function| function.spec.env.as_ref()).into_iter().flatten() {
-        check(&entry.name, false)?;
+        check_variable_name(&entry.name)?;
         if entry.value_from.is_none() {
             set(&entry.name, entry.value.as_deref().unwrap_or_default());
         }
@@ -70,10 +71,10 @@ pub(crate) fn builder_variables(
     environment: &Environment,
 ) -> Result<Vec<(String, String)>, String> {
     let builder = &environment.spec.builder;
-    declared(builder.podspec.as_ref(), builder.container.as_ref(), &mut |name, value| {
-        all.retain(|(known, _)| known != name);
-        all.push((name.to_owned(), value.to_owned()));
-    })?;
+    for (name, value) in literal_variables(builder.podspec.as_ref(), builder.container.as_ref())? {
+        all.retain(|(known, _)| *known != name);
+        all.push((name, value));
+    }
     Ok(all)
 }
 
@@ -84,35 +85,6 @@ pub(crate) fn builder_resources(environment: &Environment) -> Result<Option<Reso
     let read = serde_json::from_value(declared.clone());
     read.map(Some)
         .map_err(|error| format!("builder.container.resources of environment {}: {error}", name_of(environment)))
-}
-
-/// Gives the variables of a pod's first container, then those of a container.
-fn declared(
-    podspec: Option<&Opaque>,
-    container: Option<&Opaque>,
-    set: &mut dyn FnMut(&str, &str),
-) -> Result<(), String> {
-    let pod = podspec.and_then(|Opaque(pod)| pod.get("containers")?.as_array()?.first());
-    let container = container.map(|Opaque(container)| container);
-    for list in [pod.and_then(Value::as_object), container].into_iter().flatten().filter_map(|c| c.get("env")) {
-        for entry in list.as_array().into_iter().flatten() {
-            let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
-            check(name, entry.get("valueFrom").is_some_and(|from| !from.is_null()))?;
-            set(name, entry.get("value").and_then(Value::as_str).unwrap_or_default());
-        }
-    }
-    Ok(())
-}
-
-fn check(name: &str, value_from: bool) -> Result<(), String> {
-    if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(format!("{name:?} is not the name of an environment variable"));
-    }
-    if value_from {
-        let why = "takes its value from elsewhere (valueFrom), which this machine cannot give it; set `value` instead";
-        return Err(format!("environment variable {name} {why}"));
-    }
-    Ok(())
 }
 
 /// Body of `/v2/specialize`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fission_executor::configuration::Configuration;
 use fission_rpc::code::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 

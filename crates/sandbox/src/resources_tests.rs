@@ -1,5 +1,7 @@
 //! Tests of limits.
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
 use super::*;
 
 const DEFAULTS: Limits = Limits { memory: 512 << 20, pids: 256, cpu_millis: None, open_files: 1024, file_bytes: None };
@@ -10,18 +12,6 @@ fn declared(limits: &[(&str, &str)], requests: &[(&str, &str)]) -> ResourceRequi
             .then(|| entries.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect())
     };
     ResourceRequirements { limits: map(limits), requests: map(requests), ..ResourceRequirements::default() }
-}
-
-#[test]
-fn quantities_are_read_as_kubernetes_writes_them() {
-    for (text, value) in
-        [("128Mi", 134_217_728.0), ("1.5Gi", 1_610_612_736.0), ("500m", 0.5), ("2", 2.0), ("1e3", 1000.0), ("1M", 1e6)]
-    {
-        assert_eq!(parse(text), Some(value), "{text}");
-    }
-    for text in ["", "x", "12Q", "Mi", "-1", "nan", "inf", "1 Gi"] {
-        assert_eq!(parse(text), None, "{text}");
-    }
 }
 
 #[test]
@@ -50,11 +40,4 @@ fn processor_limits_are_thousandths_of_a_processor() {
 fn a_quantity_that_is_none_is_named() {
     let error = limits(&declared(&[("memory", "lots")], &[]), &DEFAULTS).unwrap_err();
     assert!(error.contains("resources.limits.memory: lots"), "{error}");
-}
-
-#[test]
-fn bytes_are_told_in_the_largest_whole_unit() {
-    assert_eq!(display_bytes(256 << 20), "256 MiB");
-    assert_eq!(display_bytes(2 << 30), "2 GiB");
-    assert_eq!(display_bytes(1000), "1000 bytes");
 }

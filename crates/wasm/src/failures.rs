@@ -1,12 +1,12 @@
 //! What is said when a component fails.
 
+use fission_api::quantity::display_bytes;
 use fission_rpc::refusal::{Component, Refusal};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::guest::MemoryLimit;
 use crate::machine::STACK;
-use crate::resources::display;
 
 /// Whose failure it is.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Names {
         match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => self
                 .misbehaved("used up its stack: it calls itself without end, or too deep")
-                .limit("stack of a component", display(STACK as u64), "it is fixed; recurse less"),
+                .limit("stack of a component", display_bytes(STACK as u64), "it is fixed; recurse less"),
             // What compilers keep of their stack in memory ends there, before the engine's own does.
             Some(Trap::MemoryOutOfBounds) => {
                 self.misbehaved("read or wrote outside its memory, as it also does when it calls itself too deep")
@@ -62,10 +62,14 @@ impl Names {
     }
 
     fn out_of_memory(&self, wanted: u64, most: u64) -> Refusal {
-        let what = format!("ran out of memory: it asked for {} where {} is the limit", display(wanted), display(most));
+        let what = format!(
+            "ran out of memory: it asked for {} where {} is the limit",
+            display_bytes(wanted),
+            display_bytes(most)
+        );
         let change = "set it in the function's specification, or for its environment: fission environment update --name \
                       NAME --maxmemory MIB";
-        self.refuse("out_of_memory", what).limit("spec.resources.limits.memory", display(most), change)
+        self.refuse("out_of_memory", what).limit("spec.resources.limits.memory", display_bytes(most), change)
     }
 }
 

@@ -8,10 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use fission_api::labels::{ALLOWED_HOSTS, REQUESTS_PER_STORE};
-use fission_api::{Environment, Opaque};
+use fission_api::{Environment, literal_variables};
 use fission_executor::backend::Load;
 use fission_executor::configuration::{Configuration, File, Root};
-use serde_json::Value;
 
 use crate::artifacts::private;
 use crate::hosts::AllowedHosts;
@@ -106,19 +105,8 @@ pub(crate) fn variables(
     own: &BTreeMap<String, String>,
 ) -> Result<Vec<(String, String)>, String> {
     let runtime = &environment.spec.runtime;
-    let pod = runtime.podspec.as_ref().and_then(|Opaque(pod)| pod.get("containers")?.as_array()?.first());
-    let container = runtime.container.as_ref().map(|Opaque(container)| container);
-    let mut all = BTreeMap::new();
-    for list in [pod.and_then(Value::as_object), container].into_iter().flatten().filter_map(|c| c.get("env")) {
-        for entry in list.as_array().into_iter().flatten() {
-            let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            if entry.get("valueFrom").is_some_and(|from| !from.is_null()) {
-                let why = "takes its value from elsewhere (valueFrom), which this machine cannot give it; set `value`";
-                return Err(format!("environment variable {} {why}", text("name")));
-            }
-            all.insert(text("name"), text("value"));
-        }
-    }
+    let declared = literal_variables(runtime.podspec.as_ref(), runtime.container.as_ref())?;
+    let mut all: BTreeMap<String, String> = declared.into_iter().collect();
     all.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
     Ok(all.into_iter().collect())
 }

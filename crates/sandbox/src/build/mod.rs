@@ -29,8 +29,8 @@ use crate::instance::{build_owner_of, ended_of};
 use crate::isolation::{self, Feature};
 use crate::output::Outputs;
 use crate::protocol::{Ended, Limits, Spawn};
-use crate::resources::display_bytes;
 use crate::{code, layout, request, resources};
+use fission_api::quantity::display_bytes;
 
 /// Signal a process gets that writes a larger file than it may (`SIGXFSZ`).
 const FILE_TOO_LARGE: i32 = 25;
