@@ -33,8 +33,8 @@ pub const ALLOWED_HOSTS: &str = "fission.io/allowed-hosts";
 /// Annotation on a Function that runs as WebAssembly: the most requests one store serves, one after the other; `1` gives
 /// each a fresh one.
 pub const REQUESTS_PER_STORE: &str = "fission.io/requests-per-store";
-/// Annotations on a Function that its instances act on: another value is for other instances.
-pub const FOR_INSTANCES: [&str; 2] = [ALLOWED_HOSTS, REQUESTS_PER_STORE];
+/// Annotations on a Function that its instances act on: they make no new generation, but another value is for other instances.
+pub const FOR_INSTANCES: [&str; 4] = [NETWORK, NETWORK_ALLOW, ALLOWED_HOSTS, REQUESTS_PER_STORE];
 
 /// Headers of requests and responses, in lower case as HTTP libraries compare them.
 pub mod header {

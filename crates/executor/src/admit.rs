@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fission_api::Function;
 use fission_rpc::cache::ObjectKey;
-use fission_rpc::endpoint::{Endpoint, FunctionEndpoints, FunctionKey, Lease};
+use fission_rpc::endpoint::{Endpoint, FunctionEndpoints, Lease};
 use fission_rpc::executor::{Admission, ColdRequest, Executor};
 use fission_rpc::refusal::Refusal;
 use tokio::sync::oneshot;
@@ -69,13 +69,8 @@ fn join(policy: &Arc<Policy>, request: &ColdRequest) -> Result<(Arc<Group>, Answ
             return Err(refusals::shutting_down());
         }
         let function = newest(policy, &request.function)?;
-        let group = policy.group(&function, || {
-            if *request.endpoints.key() == FunctionKey::of(&function) {
-                request.endpoints.clone()
-            } else {
-                policy.index.group(&function)
-            }
-        })?;
+        // Not the request's own: they may be those of a group that was retired without a new generation.
+        let group = policy.group(&function, || policy.index.group(&function))?;
         match group.join(policy.options.max_queue, policy.options.refusal_memory) {
             Joined::Waiting(answer) => return Ok((group, answer)),
             Joined::Refused(refusal) => return Err(refusal),

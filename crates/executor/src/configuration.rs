@@ -8,7 +8,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use fission_api::{Function, ObjectFileReference, is_reserved_variable, labels};
+use fission_api::{Function, ObjectFileReference, is_reserved_variable};
 use fission_rpc::cache::ObjectKey;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvFromSource, EnvVar, Secret};
 
@@ -59,25 +59,19 @@ impl fmt::Debug for File {
 }
 
 /// What an instance is given beside the code, before any of it runs.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Configuration {
     /// Files; no two of them at the same place, none below another.
     pub files: Vec<File>,
     /// Environment variables by name.
     pub env: BTreeMap<String, String>,
-    /// The function's annotations that instances act on ([`labels::FOR_INSTANCES`]).
-    pub annotations: BTreeMap<String, String>,
 }
 
 impl Configuration {
     /// Changes when a file or variable does, or which there are. Whoever may not see the values may not see it.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.files, &self.env).hash(&mut hasher);
-        // Nothing where there is nothing, so that instances of earlier versions are still told to be current.
-        for annotation in &self.annotations {
-            annotation.hash(&mut hasher);
-        }
+        self.hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -85,8 +79,7 @@ impl Configuration {
 impl fmt::Debug for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.env.keys().collect();
-        let mut debug = f.debug_struct("Configuration");
-        debug.field("files", &self.files).field("env", &names).field("annotations", &self.annotations).finish()
+        f.debug_struct("Configuration").field("files", &self.files).field("env", &names).finish()
     }
 }
 
@@ -255,14 +248,7 @@ pub fn resolve(function: &Function, lookup: &Lookup<'_>) -> Result<Configuration
         files.add(Root::Configs, reference, Source::config_map(&reference.name), &objects)?;
     }
     let files = files.finish(function)?;
-    Ok(Configuration { files, env: variables(function, &objects)?, annotations: annotations(function) })
-}
-
-/// The annotations of a function that its instances act on.
-pub(crate) fn annotations(function: &Function) -> BTreeMap<String, String> {
-    let all = function.metadata.annotations.iter().flatten();
-    let known = all.filter(|(name, _)| labels::FOR_INSTANCES.contains(&name.as_str()));
-    known.map(|(name, value)| (name.clone(), value.clone())).collect()
+    Ok(Configuration { files, env: variables(function, &objects)? })
 }
 
 /// The objects of one namespace.

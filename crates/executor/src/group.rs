@@ -3,7 +3,7 @@
 //! A group is retired when its generation is replaced or deleted, or when nothing of it is left. A retired group takes
 //! no new requests; those that already wait are served by it, with the generation they asked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::capacity::{Bounds, Load, to_start};
-use crate::configuration;
 use crate::instance::Instance;
 use crate::options::Options;
 use crate::plan::Plan;
@@ -81,8 +80,6 @@ struct State {
     instances: HashMap<InstanceId, Arc<Instance>>,
     retired: bool,
     refused: Option<(Instant, Refusal)>,
-    /// Those of the function that its instances act on, as last seen.
-    annotations: BTreeMap<String, String>,
     floor_failures: u32,
     floor_after: Option<Instant>,
     announced: bool,
@@ -117,7 +114,6 @@ impl Group {
             instances: HashMap::new(),
             retired: false,
             refused: None,
-            annotations: configuration::annotations(&function),
             floor_failures: 0,
             floor_after: None,
             announced: false,
@@ -126,12 +122,6 @@ impl Group {
         let (reports, news) = (Reports::default(), watch::Sender::new(0));
         let provisioned = Provisioned::default();
         Arc::new(Self { function, endpoints, plan, reports, news, provisioned, state: Mutex::new(state) })
-    }
-
-    /// Notes the annotations that instances act on. Whether they are others than before.
-    pub(crate) fn annotations_changed(&self, now: BTreeMap<String, String>) -> bool {
-        let before = std::mem::replace(&mut self.state().annotations, now.clone());
-        before != now
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

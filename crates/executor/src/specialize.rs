@@ -7,7 +7,7 @@ use std::time::Duration;
 use fission_api::{BuildStatus, Environment, Function, Network, Package};
 use fission_rpc::cache::{Cache, ObjectKey};
 use fission_rpc::code::{Code, CodeError};
-use fission_rpc::endpoint::{Address, Endpoint, FunctionKey};
+use fission_rpc::endpoint::{Address, Endpoint};
 use fission_rpc::refusal::Refusal;
 use kube::Resource;
 use serde::de::DeserializeOwned;
@@ -203,12 +203,9 @@ async fn configuration_of(policy: &Policy, group: &Group) -> Result<Configuratio
     resolve(policy, function).map_err(|problem| Failure::Final(refusals::not_configurable(function, &problem), false))
 }
 
-/// The function's files, variables and annotations as declared now; the last change without a new generation.
+/// The function's files and variables as declared now.
 pub(crate) fn resolve(policy: &Policy, function: &Function) -> Result<Configuration, Problem> {
     let declared = &policy.declared;
-    let now = declared.functions.get(&ObjectKey::of(function));
-    let now = now.filter(|now| FunctionKey::of(now) == FunctionKey::of(function));
-    let function = now.as_deref().unwrap_or(function);
     let secret = |name: &str| declared.secrets.get(&beside(function, name));
     let config_map = |name: &str| declared.config_maps.get(&beside(function, name));
     configuration::resolve(function, &Lookup { secret: &secret, config_map: &config_map })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fission_api::{Environment, ExecutorType, Function, Network, Package, labels};
+use fission_api::{Environment, ExecutorType, Function, Package, labels};
 use fission_rpc::cache::{Change, ObjectKey};
 use fission_rpc::endpoint::FunctionKey;
 
@@ -72,19 +72,13 @@ fn reread_functions(policy: &Arc<Policy>) {
 
 fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
     let key = FunctionKey::of(function);
-    // What it may reach is said by annotations, which are no new generation; instances made before reach what they did.
-    let network = |function: &Function| Network::of(&function.metadata);
+    // Annotations are no new generation, but instances made before act on those they were made with.
     let older = |group: &Group| {
-        group.endpoints.key().generation < key.generation || network(&group.function) != network(function)
+        group.endpoints.key().generation < key.generation || for_instances(&group.function) != for_instances(function)
     };
     for group in policy.retire(&key.uid, older) {
         policy.index.forget(group.endpoints.key());
         policy.settle(&group);
-    }
-    if let Some(group) = policy.known_group(&key)
-        && group.annotations_changed(configuration::annotations(function))
-    {
-        configuration_changed(policy, &group);
     }
     provisioned::declared(policy, function);
     let scale = &function.spec.invoke_strategy.execution_strategy;
@@ -96,6 +90,12 @@ fn function_applied(policy: &Arc<Policy>, function: &Arc<Function>) {
         Ok(group) => policy.scale(&group),
         Err(refusal) => tracing::warn!(function = %ObjectKey::of(function.as_ref()), %refusal, "not started"),
     }
+}
+
+/// What a function's annotations say to its instances.
+fn for_instances(function: &Function) -> [Option<&String>; labels::FOR_INSTANCES.len()] {
+    let annotations = function.metadata.annotations.as_ref();
+    labels::FOR_INSTANCES.map(|name| annotations.and_then(|all| all.get(name)))
 }
 
 fn function_deleted(policy: &Arc<Policy>, function: &Function) {
@@ -221,6 +221,9 @@ fn configuration_changed(policy: &Arc<Policy>, group: &Arc<Group>) {
 /// Drains the instances of a group that were given something else than it would be given now. While it cannot be
 /// given everything, what runs goes on, and new instances are refused with the reason.
 fn follow_configuration(policy: &Arc<Policy>, group: &Arc<Group>) {
+    if !configuration::refers(&group.function) {
+        return;
+    }
     let Ok(now) = specialize::resolve(policy, &group.function) else { return };
     let now = now.fingerprint();
     for instance in group.instances() {

@@ -78,7 +78,7 @@ impl WasmBackend {
         given: Load,
     ) -> Result<Arc<Instance>, BackendError> {
         let program = load::program(&given).map_err(refused)?;
-        let wishes = load::wishes(&given.configuration.annotations).map_err(refused)?;
+        let wishes = load::wishes(given.function.metadata.annotations.as_ref()).map_err(refused)?;
         let memory = resources::memory(Some(environment), &given.function, self.options.memory).map_err(refused)?;
         let variables = load::variables(environment, &given.configuration.env).map_err(refused)?;
         let loaded = self.artifacts.get(&program.key, &program.file).await.map_err(|error| match error {

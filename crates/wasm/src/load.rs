@@ -86,8 +86,8 @@ pub(crate) struct Wishes {
 }
 
 /// Reads a function's annotations.
-pub(crate) fn wishes(annotations: &BTreeMap<String, String>) -> Result<Wishes, String> {
-    let find = |name: &str| annotations.get(name);
+pub(crate) fn wishes(annotations: Option<&BTreeMap<String, String>>) -> Result<Wishes, String> {
+    let find = |name: &str| annotations.and_then(|all| all.get(name));
     let hosts = find(ALLOWED_HOSTS).map(|text| AllowedHosts::parse(text)).transpose();
     let hosts = hosts.map_err(|why| format!("annotation {ALLOWED_HOSTS}: {why}"))?.unwrap_or_default();
     let reuse = match find(REQUESTS_PER_STORE) {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 fn saying(annotations: serde_json::Value) -> Result<Wishes, String> {
-    wishes(&serde_json::from_value(annotations).unwrap())
+    wishes(serde_json::from_value::<Option<_>>(annotations).unwrap().as_ref())
 }
 
 #[test]

@@ -6,6 +6,7 @@ use fission_api::labels;
 use fission_executor::Options;
 use fission_executor::configuration::Configuration;
 use fission_rpc::cache::ObjectKey;
+use fission_rpc::executor::{ColdRequest, Executor};
 use fission_testkit::{World, eventually, fixtures};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -106,7 +107,12 @@ async fn a_changed_config_map_replaces_instances_and_drops_no_request() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_annotation_that_instances_act_on_replaces_them_and_others_do_not() {
     let world = World::new(Options::default(), 1);
-    let given = given(&world);
+    let loaded = Arc::<Mutex<Vec<Arc<Function>>>>::default();
+    let seen = loaded.clone();
+    world.backend.on_specialize(move |_, load| {
+        seen.lock().unwrap().push(load.function.clone());
+        None
+    });
     let function = world.declare(fixtures::function("hello"));
     let first = ask(&world, &function).await.unwrap().lease.endpoint().clone();
     let annotated = |name: &str, value: &str| {
@@ -119,9 +125,38 @@ async fn a_changed_annotation_that_instances_act_on_replaces_them_and_others_do_
     assert!(!first.is_closed());
     annotated(labels::ALLOWED_HOSTS, "api.example.com");
     eventually("the old instance is gone", || !world.backend.living().contains(&first.id)).await;
-    ask(&world, &function).await.unwrap();
-    let last = given.lock().unwrap().last().unwrap().clone();
-    assert_eq!(last.annotations[labels::ALLOWED_HOSTS], "api.example.com");
+    // Whoever asks may not have seen the change yet.
+    assert_ne!(ask(&world, &function).await.unwrap().lease.endpoint().id, first.id);
+    let last = loaded.lock().unwrap().last().unwrap().metadata.annotations.clone().unwrap_or_default();
+    assert_eq!(last.get(labels::ALLOWED_HOSTS).map(String::as_str), Some("api.example.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_loaded_while_an_annotation_changes_serves_nobody_who_comes_later() {
+    let world = Arc::new(World::new(Options::default(), 1));
+    world.backend.set_specialize_delay(ms(100));
+    let function = world.declare(fixtures::function("hello"));
+    // A router that does not see the change for a while.
+    let endpoints = world.index.group(&function);
+    let stale = || {
+        let (world, function, endpoints) = (world.clone(), function.clone(), endpoints.clone());
+        let deadline = tokio::time::Instant::now().into_std() + PATIENCE;
+        tokio::spawn(async move { world.pool_manager.admit(ColdRequest { function, endpoints, deadline }).await })
+    };
+    let before = stale();
+    tokio::time::sleep(ms(50)).await;
+    let mut changed = function.as_ref().clone();
+    changed.metadata.annotations.get_or_insert_default().insert(labels::NETWORK.to_owned(), "none".to_owned());
+    world.declared.functions.apply(changed.clone());
+    tokio::time::sleep(ms(10)).await;
+    let after = stale();
+    let before = before.await.unwrap().unwrap().lease.endpoint().id.clone();
+    let after = after.await.unwrap().unwrap();
+    assert_ne!(after.lease.endpoint().id, before);
+    drop(after);
+    let warm = ask(&world, &Arc::new(changed)).await.unwrap();
+    assert_ne!(warm.lease.endpoint().id, before);
+    assert_eq!(warm.wait, Duration::ZERO, "who has seen the change finds what was made for it");
 }
 
 #[tokio::test(start_paused = true)]

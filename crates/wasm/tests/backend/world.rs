@@ -132,13 +132,11 @@ impl World {
             "spec": { "environment": {}, "package": {} },
         });
         merge(&mut function, change);
-        let function = serde_json::from_value::<Function>(function).unwrap();
-        let annotations = function.metadata.annotations.clone().unwrap_or_default();
         let mut load = Load {
-            function: Arc::new(function),
+            function: Arc::new(serde_json::from_value::<Function>(function).unwrap()),
             package: Arc::new(Package::new("p", Default::default())),
             code: fixture(),
-            configuration: Configuration { annotations, ..Configuration::default() },
+            configuration: Configuration::default(),
             filename: "deployarchive".to_owned(),
             environment_version: 3,
             timeout: PATIENCE,
