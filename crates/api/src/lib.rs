@@ -32,6 +32,7 @@ pub mod kinds;
 pub mod kubernetes_watch_trigger;
 pub mod labels;
 pub mod message_queue_trigger;
+mod metadata_address;
 pub mod network;
 pub mod package;
 pub mod quantity;
@@ -60,6 +61,7 @@ pub use http_trigger::{CorsConfig, HTTPTrigger, HTTPTriggerSpec, HTTPTriggerStat
 pub use kinds::{KINDS, KindInfo, by_plural, kind};
 pub use kubernetes_watch_trigger::{KubernetesWatchTrigger, KubernetesWatchTriggerSpec, KubernetesWatchTriggerStatus};
 pub use message_queue_trigger::{MessageQueueTrigger, MessageQueueTriggerSpec, MessageQueueTriggerStatus};
+pub use metadata_address::{METADATA_ADDRESSES, canonical_address, is_metadata_address};
 pub use network::{Destination, Network, NetworkError};
 pub use package::{Archive, BuildStatus, Checksum, OciArchive, Package, PackageSpec, PackageStatus, PullSecret};
 pub use reference::{FunctionReference, FunctionReferenceType};

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use fission_api::{canonical_address, is_metadata_address};
+
 /// Most entries of one function's list.
 const MAX_HOSTS: usize = 100;
 
@@ -97,22 +99,14 @@ fn plain(host: &str) -> String {
 pub(crate) fn may_be_at(reach: Reach, address: IpAddr) -> bool {
     match reach {
         Reach::Literal => true,
-        Reach::Named => !is_metadata(address),
-        Reach::Public => !is_metadata(address) && !is_private(address),
-    }
-}
-
-/// Addresses at which clouds tell a machine its credentials, and all other link-local ones.
-fn is_metadata(address: IpAddr) -> bool {
-    match canonical(address) {
-        IpAddr::V4(address) => address.is_link_local() || address.octets() == [100, 100, 100, 200],
-        IpAddr::V6(address) => address.is_unicast_link_local() || address.segments()[..3] == [0xfd00, 0x0ec2, 0],
+        Reach::Named => !is_metadata_address(address),
+        Reach::Public => !is_metadata_address(address) && !is_private(address),
     }
 }
 
 /// Addresses that are not on the internet.
 fn is_private(address: IpAddr) -> bool {
-    match canonical(address) {
+    match canonical_address(address) {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();
             address.is_private()
@@ -128,17 +122,6 @@ fn is_private(address: IpAddr) -> bool {
         IpAddr::V6(address) => {
             address.is_loopback() || address.is_unspecified() || address.is_multicast() || address.is_unique_local()
         }
-    }
-}
-
-/// An IPv4 address also where it is written as an IPv6 one: mapped, or behind the prefixes of NAT64 and 6to4.
-fn canonical(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
-    let segments = v6.segments();
-    let at = |high: u16, low: u16| IpAddr::from([(high >> 8) as u8, high as u8, (low >> 8) as u8, low as u8]);
-    match segments {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => at(high, low),
-        _ => address.to_canonical(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Downloads over HTTP, from places nobody vouches for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fission_api::{canonical_address, is_metadata_address};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, StatusCode, Url};
@@ -164,15 +165,8 @@ const FORBIDDEN: &str = "its address belongs to the machine's own network or clo
 
 /// Addresses a package must never be fetched from: they give credentials of the machine to whoever asks from it.
 fn is_forbidden(address: IpAddr) -> bool {
-    /// Metadata services outside the link-local range: Alibaba, Oracle and Azure.
-    const METADATA: [Ipv4Addr; 3] =
-        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
-    /// Metadata service of AWS over IPv6.
-    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || METADATA.contains(&v4),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast() || v6 == METADATA_V6,
-    }
+    let address = canonical_address(address);
+    is_metadata_address(address) || address.is_unspecified() || address.is_multicast()
 }
 
 /// The system's resolver without forbidden addresses, so that no name leads where no address may.

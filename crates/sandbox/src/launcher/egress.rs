@@ -6,28 +6,16 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use fission_api::Destination;
+use fission_api::{Destination, METADATA_ADDRESSES};
 
 use super::cgroup::{PREFIX, own_group};
 use crate::sys::bpf;
 
-/// Where clouds hand credentials of the machine to whoever asks from it: all large ones but Alibaba's and Oracle's at the
-/// first, with those of containers beside it.
-const METADATA: [IpAddr; 8] = [
-    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
-    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0023)),
-    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
-];
-/// At the same address some clouds resolve names, which gives nothing away.
+/// At the addresses of metadata some clouds resolve names, which gives nothing away.
 const NAMES: u16 = 53;
 
 /// `BPF_CGROUP_*`: where a program is run, and whether addresses are of the sixth version there.
@@ -128,7 +116,10 @@ impl Programs {
 fn metadata_rules() -> Vec<Rule> {
     let whole = |address: IpAddr| if address.is_ipv4() { 32 } else { 128 };
     let rule = |address, port, may| (Destination { address, prefix: whole(address), port }, may);
-    METADATA.into_iter().flat_map(|address| [rule(address, Some(NAMES), true), rule(address, None, false)]).collect()
+    METADATA_ADDRESSES
+        .into_iter()
+        .flat_map(|address| [rule(address, Some(NAMES), true), rule(address, None, false)])
+        .collect()
 }
 
 /// One instruction: code, registers, offset of a jump or in memory, number.
