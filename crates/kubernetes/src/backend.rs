@@ -226,10 +226,9 @@ impl Shared {
     async fn delete_pod(&self, pod: &ObjectKey, grace: Duration) {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
         let grace = u32::try_from(grace.as_secs()).unwrap_or(u32::MAX);
-        match api.delete(&pod.name, &DeleteParams::default().grace_period(grace)).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => tracing::warn!(%pod, %error, "a pod could not be deleted; the next sweep tries again"),
+        let deleted = api.delete(&pod.name, &DeleteParams::default().grace_period(grace)).await;
+        if let Err(error) = deployments::gone_is_fine(deleted) {
+            tracing::warn!(%pod, %error, "a pod could not be deleted; the next sweep tries again");
         }
     }
 }
@@ -341,18 +340,15 @@ impl Backend for KubernetesBackend {
     async fn withdraw(&self, id: &InstanceId) {
         let Some(held) = self.shared.pools().of(id).cloned() else { return };
         self.shared.withdrawn().insert(id.clone());
-        if let Err(error) = set_served(&self.shared, &held.pod, false).await
-            && !matches!(&error, kube::Error::Api(status) if status.code == 404)
-        {
+        if let Err(error) = deployments::gone_is_fine(set_served(&self.shared, &held.pod, false).await) {
             tracing::warn!(pod = %held.pod, %error, "a pod could not be hidden from routers");
         }
     }
 
     async fn provisioned(&self, id: &InstanceId, provisioned: bool) {
         let Some(held) = self.shared.pools().of(id).cloned() else { return };
-        if let Err(error) = specialize::set_label(&self.shared, &held.pod, PROVISIONED, provisioned).await
-            && !matches!(&error, kube::Error::Api(status) if status.code == 404)
-        {
+        let labelled = specialize::set_label(&self.shared, &held.pod, PROVISIONED, provisioned).await;
+        if let Err(error) = deployments::gone_is_fine(labelled) {
             // The next executor takes it for one that is not kept, and keeps it again.
             tracing::warn!(pod = %held.pod, %error, "a pod could not be labelled as provisioned");
         }

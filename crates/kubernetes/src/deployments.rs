@@ -89,7 +89,12 @@ pub(crate) async fn spare(client: &Client, pods: &[ObjectKey]) {
 /// Deletes a Deployment and its pods; it may be gone already.
 pub(crate) async fn delete(client: &Client, deployment: &ObjectKey) -> kube::Result<()> {
     let api: Api<Deployment> = Api::namespaced(client.clone(), &deployment.namespace);
-    match api.delete(&deployment.name, &DeleteParams::background()).await {
+    gone_is_fine(api.delete(&deployment.name, &DeleteParams::background()).await)
+}
+
+/// The outcome of taking something away, or of changing what is on its way out: that it is not there is as good.
+pub(crate) fn gone_is_fine<T>(outcome: kube::Result<T>) -> kube::Result<()> {
+    match outcome {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error),

@@ -134,12 +134,8 @@ impl Shared {
 
     /// What keeps the cluster from making a pod at all: a quota, a policy, a missing account.
     async fn why_no_pod(&self, environment: &Environment, namespace: &str) -> Option<String> {
-        let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        let found = api.get_opt(&names::builder(environment)).await.ok()??;
-        let conditions = found.status?.conditions?;
-        let is = |text: &Option<String>, wanted: &str| text.as_deref() == Some(wanted);
-        let failure = conditions.into_iter().find(|one| is(&one.type_, "ReplicaFailure") && is(&one.status, "True"))?;
-        Some(format!("the cluster makes no pod: {}", failure.message.unwrap_or_default()))
+        let deployment = ObjectKey { namespace: namespace.to_owned(), name: names::builder(environment) };
+        deployments::trouble(&self.client, &deployment).await
     }
 
     /// Why a build broke off, as far as its pod knows.

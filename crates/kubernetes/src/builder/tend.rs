@@ -102,15 +102,9 @@ impl Shared {
 
     async fn delete(&self, key: &ObjectKey) -> kube::Result<()> {
         tracing::info!(builder = %key, "its environment is gone or builds no more; deleted");
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &key.namespace);
         let services: Api<Service> = Api::namespaced(self.client.clone(), &key.namespace);
-        let gone_is_fine = |error: kube::Error| match error {
-            kube::Error::Api(status) if status.code == 404 => Ok(()),
-            error => Err(error),
-        };
-        let params = DeleteParams::background();
-        services.delete(&key.name, &params).await.map(drop).or_else(gone_is_fine)?;
-        deployments.delete(&key.name, &params).await.map(drop).or_else(gone_is_fine)
+        deployments::gone_is_fine(services.delete(&key.name, &DeleteParams::background()).await)?;
+        deployments::delete(&self.client, key).await
     }
 }
 

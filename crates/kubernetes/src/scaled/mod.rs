@@ -312,13 +312,10 @@ impl Shared {
         let api: Api<K> = Api::namespaced(self.client.clone(), place);
         let Ok(found) = api.list(&ListParams::default().labels(selector)).await else { return };
         for one in found {
-            match api.delete(name(&one), &DeleteParams::background()).await {
-                Ok(_) => {}
-                // Its owner took it along.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    tracing::warn!(object = name(&one), %error, "an object of a deleted function is still there");
-                }
+            // Its owner may have taken it along.
+            let deleted = deployments::gone_is_fine(api.delete(name(&one), &DeleteParams::background()).await);
+            if let Err(error) = deleted {
+                tracing::warn!(object = name(&one), %error, "an object of a deleted function is still there");
             }
         }
     }
