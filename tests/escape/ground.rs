@@ -138,8 +138,8 @@ fn isolation(platform: &Platform) -> BTreeMap<String, Option<String>> {
     report["isolation"].as_array().into_iter().flatten().filter_map(of).collect()
 }
 
-/// A request, retried while the route is not there yet. Not with the platform's client: that one's connections belong to
-/// the test that made them.
+/// A request, retried while the route is not there yet. Not with the platform's client: a door that an attempt has shut
+/// would still be open in a connection of before.
 async fn get(url: &str) -> (u16, String) {
     let client = reqwest::Client::new();
     let deadline = std::time::Instant::now() + PATIENCE;

@@ -4,6 +4,8 @@
 //!
 //! Start reading in `ground`; `attack.py` is the function that tries.
 
+use std::sync::LazyLock;
+
 mod files;
 mod floods;
 mod ground;
@@ -14,14 +16,19 @@ mod processes;
 #[path = "../whole/world.rs"]
 mod world;
 
+/// One for all tests: they share a platform, and with it the connections that its client keeps, which would end with the
+/// runtime of the test that made them.
+static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+    LazyLock::new(|| tokio::runtime::Runtime::new().expect("a runtime for the tests"));
+
 /// `who { room::attempt, ... }`: a test for each.
 macro_rules! attempts {
     ($who:ident { $($room:ident :: $name:ident),* $(,)? }) => {
         $(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
+            #[test]
+            fn $name() {
                 use crate::ground::{Who, attempt};
-                attempt(Who::$who, |ground| Box::pin(crate::$room::$name(ground))).await;
+                crate::RUNTIME.block_on(attempt(Who::$who, |ground| Box::pin(crate::$room::$name(ground))));
             }
         )*
     };
