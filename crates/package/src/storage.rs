@@ -3,6 +3,7 @@
 //! An archive is staged next to its final place, synced and renamed, so an id that was handed out always names a
 //! complete, durable file, and an upload that ends early leaves nothing.
 
+mod hear_out;
 mod http;
 mod remote;
 

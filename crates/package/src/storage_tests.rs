@@ -9,6 +9,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
 
 use super::*;
@@ -96,6 +97,26 @@ async fn uploads_that_are_not_as_announced_are_refused_and_leave_nothing() {
         assert!(body.contains(text), "{body}");
     }
     assert_eq!(files(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn who_sends_too_much_is_heard_out_and_then_told_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut connection = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    tokio::spawn(axum::serve(listener, http(storage(dir.path()))).into_future());
+    // More than the sockets hold between them, from a client that listens when it has said everything.
+    let body = upload("uploadfile", &vec![0; 16 << 20], None).into_body().collect().await.unwrap().to_bytes();
+    let head = format!(
+        "POST /v1/archive HTTP/1.1\r\nHost: storage\r\nConnection: close\r\nX-File-Size: 16777216\r\n\
+         Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&body).await.expect("the connection does not break");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("1000 bytes"), "{answer}");
 }
 
 #[tokio::test]

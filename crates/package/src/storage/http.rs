@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, Extension, Multipart, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -19,6 +20,7 @@ use fission_rpc::signed::Tenant;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
+use super::hear_out::hear_out;
 use super::{Storage, StorageError, owner};
 
 /// Name of the form field that carries the file.
@@ -46,6 +48,7 @@ pub fn http_of_tenants(storage: Storage, shared: BTreeSet<String>) -> Router {
         .route("/v1/archive", get(download).head(head).post(upload).delete(delete))
         .route("/healthz", get(|| async { StatusCode::OK }))
         .layer(limit)
+        .layer(middleware::from_fn(hear_out))
         .with_state(Served { storage, shared: shared.into() })
 }
 
