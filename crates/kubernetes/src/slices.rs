@@ -13,7 +13,8 @@ use fission_api::{Function, labels};
 use fission_rpc::cache::{Cache, Change, ObjectKey};
 use fission_rpc::endpoint::{Address, Endpoint, FunctionEndpoints, FunctionKey, Index, InstanceId};
 use fission_rpc::namespaces::Namespaces;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointSlice};
 use kube::Client;
 use kube::runtime::watcher;
 use tokio::sync::watch;
@@ -26,6 +27,10 @@ use crate::services::MANAGED_BY;
 const UNLISTED: Duration = Duration::from_secs(30);
 /// How often it is looked for such, and for endpoints to be tried again: how long one is left alone that was suspected.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// The labels of a slice that are read here.
+const READ_LABELS: [&str; 4] =
+    [labels::FUNCTION_NAME, labels::FUNCTION_NAMESPACE, labels::FUNCTION_UID, labels::FUNCTION_GENERATION];
 
 /// A listed endpoint: the name of its pod, and where it listens.
 type Listed = (String, SocketAddr);
@@ -49,7 +54,7 @@ impl SliceIndex {
         Self {
             index,
             functions,
-            slices: Cache::default(),
+            slices: Cache::trimmed(trim),
             of_function: HashMap::new(),
             listed: HashSet::new(),
             unlisted: HashMap::new(),
@@ -238,16 +243,35 @@ fn generation(slice: &EndpointSlice) -> i64 {
     label(slice, labels::FUNCTION_GENERATION).parse().unwrap_or_default()
 }
 
+/// Leaves what this index reads of a slice: whose it is, and the names and addresses that are ready.
+fn trim(slice: &mut EndpointSlice) {
+    slice.metadata.annotations = None;
+    slice.metadata.owner_references = None;
+    if let Some(all) = &mut slice.metadata.labels {
+        all.retain(|key, _| READ_LABELS.contains(&key.as_str()));
+    }
+    if let Some(endpoints) = &mut slice.endpoints {
+        endpoints.retain(is_ready);
+        for endpoint in endpoints.iter_mut() {
+            let name = endpoint.target_ref.take().and_then(|pod| pod.name);
+            let target_ref = name.map(|name| ObjectReference { name: Some(name), ..ObjectReference::default() });
+            let addresses = std::mem::take(&mut endpoint.addresses);
+            *endpoint = SliceEndpoint { addresses, target_ref, ..SliceEndpoint::default() };
+        }
+        endpoints.shrink_to_fit();
+    }
+}
+
+/// Absent is ready, as Kubernetes says.
+fn is_ready(endpoint: &SliceEndpoint) -> bool {
+    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false)
+}
+
 /// The endpoints of a slice that are ready.
 pub(crate) fn ready(slice: &EndpointSlice) -> Vec<Listed> {
     let port = slice.ports.iter().flatten().find_map(|port| port.port).and_then(|port| u16::try_from(port).ok());
     let Some(port) = port else { return Vec::new() };
-    // Absent is ready, as Kubernetes says.
-    let ready = slice
-        .endpoints
-        .iter()
-        .flatten()
-        .filter(|one| one.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false));
+    let ready = slice.endpoints.iter().flatten().filter(|endpoint| is_ready(endpoint));
     ready
         .filter_map(|endpoint| {
             let ip = endpoint.addresses.first()?.parse().ok()?;
@@ -294,7 +318,8 @@ mod tests {
         (SliceIndex::new(index.clone(), functions), index)
     }
 
-    fn put(keeping: &mut SliceIndex, slice: EndpointSlice) {
+    fn put(keeping: &mut SliceIndex, mut slice: EndpointSlice) {
+        trim(&mut slice);
         keeping.slices.apply(slice.clone());
         keeping.slice(&slice, true);
     }

@@ -1,6 +1,7 @@
 //! Writes what the router decided into the status of triggers: after the fact, and only what changed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,14 +22,27 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The two conditions of a trigger; both say the same.
 const CONDITIONS: [&str; 2] = ["RouteAdmitted", "Ready"];
 
-/// The newest verdict of each trigger that waits to be written. Bounded by the number of triggers.
+/// The newest verdict of each trigger that waits to be written. Bounded by the number of triggers; empty as long as nobody
+/// writes, as in all routers of a cluster but one.
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts {
     waiting: Mutex<HashMap<ObjectKey, Verdict>>,
     arrived: Notify,
+    writing: AtomicBool,
+    begun: Notify,
 }
 
 impl Verdicts {
+    /// Whether someone writes verdicts.
+    pub(crate) fn are_written(&self) -> bool {
+        self.writing.load(Ordering::Acquire)
+    }
+
+    /// Someone begins to write: every trigger is to be judged.
+    pub(crate) async fn begun(&self) {
+        self.begun.notified().await;
+    }
+
     pub(crate) fn put(&self, verdicts: Vec<Verdict>) {
         if verdicts.is_empty() {
             return;
@@ -55,6 +69,9 @@ impl Verdicts {
 
     /// Writes verdicts for as long as it is polled.
     pub(crate) async fn write(&self, client: kube::Client) {
+        self.writing.store(true, Ordering::Release);
+        let _until_dropped = Writing(self);
+        self.begun.notify_one();
         loop {
             self.arrived.notified().await;
             let writes = futures_util::stream::iter(self.take()).map(|verdict| write_one(&client, verdict));
@@ -65,6 +82,16 @@ impl Verdicts {
                 failed.into_iter().for_each(|verdict| self.put_back(verdict));
             }
         }
+    }
+}
+
+/// Someone writes, until this is dropped.
+struct Writing<'a>(&'a Verdicts);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.writing.store(false, Ordering::Release);
+        self.0.lock().clear();
     }
 }
 

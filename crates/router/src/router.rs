@@ -76,6 +76,10 @@ impl Router {
             let (function, trigger) = tokio::select! {
                 change = functions.next() => (change, None),
                 change = triggers.next() => (None, change),
+                () = self.verdicts.begun() => {
+                    self.verdicts.put(planner.judge_all());
+                    continue;
+                }
             };
             if function.is_none() && trigger.is_none() {
                 return;
@@ -121,7 +125,8 @@ impl Router {
         }
         let table = self.table.load();
         self.metrics.applied(result, table.len(), table.functions());
-        self.verdicts.put(planner.take_verdicts());
+        let verdicts = planner.take_verdicts(self.verdicts.are_written());
+        self.verdicts.put(verdicts);
     }
 
     /// Serves the routes of triggers until `shutdown`, then drains. Returns when everything is finished.

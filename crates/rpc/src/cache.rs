@@ -18,6 +18,9 @@ use crate::namespaces::Namespaces;
 /// Changes a subscriber may fall behind before it is told to read everything again.
 const CHANGES_BEHIND: usize = 4096;
 
+/// Where `kubectl apply` keeps what it last applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
@@ -68,6 +71,8 @@ pub struct Cache<K> {
 }
 
 struct Shared<K> {
+    /// Takes out of an object what nobody here reads.
+    trim: fn(&mut K),
     objects: RwLock<HashMap<ObjectKey, Arc<K>>>,
     changes: broadcast::Sender<Change<K>>,
     synced: watch::Sender<bool>,
@@ -81,8 +86,16 @@ impl<K> Clone for Cache<K> {
 
 impl<K> Default for Cache<K> {
     fn default() -> Self {
+        Self::trimmed(|_| {})
+    }
+}
+
+impl<K> Cache<K> {
+    /// A copy without what `trim` takes out of each object, for processes that keep many and read little of each.
+    pub fn trimmed(trim: fn(&mut K)) -> Self {
         Self {
             shared: Arc::new(Shared {
+                trim,
                 objects: RwLock::default(),
                 changes: broadcast::Sender::new(CHANGES_BEHIND),
                 synced: watch::Sender::new(false),
@@ -113,10 +126,10 @@ where
             match event {
                 Ok(watcher::Event::Init) => listing.clear(),
                 Ok(watcher::Event::InitApply(object)) => {
-                    listing.insert(ObjectKey::of(&object), Arc::new(lean(object)));
+                    listing.insert(ObjectKey::of(&object), Arc::new(self.lean(object)));
                 }
                 Ok(watcher::Event::InitDone) => listed(self, std::mem::take(&mut listing)),
-                Ok(watcher::Event::Apply(object)) => self.apply(lean(object)),
+                Ok(watcher::Event::Apply(object)) => self.apply(self.lean(object)),
                 Ok(watcher::Event::Delete(object)) => self.delete(&ObjectKey::of(&object)),
                 Err(error) => {
                     tracing::warn!(kind = %std::any::type_name::<K>(), error = causes(&error), "watch broke; retrying");
@@ -174,6 +187,18 @@ where
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Drops who owns which field, and the copy of itself that `kubectl apply` puts into an object: no component asks, and
+    /// they are the largest part of most objects.
+    fn lean(&self, mut object: K) -> K {
+        let meta = object.meta_mut();
+        meta.managed_fields = None;
+        if let Some(annotations) = &mut meta.annotations {
+            annotations.remove(LAST_APPLIED);
+        }
+        (self.shared.trim)(&mut object);
+        object
     }
 
     /// Puts a complete listing of one namespace in, or of all.
@@ -256,12 +281,6 @@ impl Drop for Watching {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Drops who owns which field: no component asks, and it is the largest part of most objects.
-fn lean<K: Resource>(mut object: K) -> K {
-    object.meta_mut().managed_fields = None;
-    object
 }
 
 /// The changes of a cache, in order.

@@ -30,7 +30,12 @@ const LEAVING: Duration = Duration::from_secs(3);
 /// The role.
 pub(super) async fn run() -> Result<()> {
     let mut context = Context::start("router").await?;
-    let (functions, triggers) = (Cache::<Function>::default(), Cache::<HTTPTrigger>::default());
+    let functions = Cache::<Function>::trimmed(|function| function.status = None);
+    // Nothing of a route hangs on these; its status is compared before it is written.
+    let triggers = Cache::<HTTPTrigger>::trimmed(|trigger| {
+        trigger.metadata.labels = None;
+        trigger.metadata.annotations = None;
+    });
     context.watch(&functions);
     context.watch(&triggers);
     let sockets = (listen(PUBLIC_PORT).await?, listen(INTERNAL_PORT).await?);

@@ -55,10 +55,15 @@ impl Planner {
         std::mem::take(&mut self.changed).then(|| self.table.clone())
     }
 
-    /// What to say of each trigger that changed, or whose rivals or functions did.
-    pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
+    /// What to say of each trigger that changed, or whose rivals or functions did; nothing if nobody is `asking`.
+    pub(crate) fn take_verdicts(&mut self, asking: bool) -> Vec<Verdict> {
         let touched = std::mem::take(&mut self.touched);
-        touched.iter().filter_map(|key| self.verdict(key)).collect()
+        if asking { touched.iter().filter_map(|key| self.verdict(key)).collect() } else { Vec::new() }
+    }
+
+    /// What to say of every trigger.
+    pub(crate) fn judge_all(&self) -> Vec<Verdict> {
+        self.triggers.keys().filter_map(|key| self.verdict(key)).collect()
     }
 
     /// Makes the table that of exactly these objects, by difference.

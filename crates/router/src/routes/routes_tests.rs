@@ -102,7 +102,7 @@ fn the_older_of_two_equal_triggers_wins_and_the_younger_takes_over_when_it_goes(
     let table = planner.take_table().unwrap();
     assert_eq!(found(&table, "", "/a", &Method::GET), Ok("older".into()));
     let reasons = |planner: &mut Planner| {
-        let mut verdicts = planner.take_verdicts();
+        let mut verdicts = planner.take_verdicts(true);
         verdicts.sort_by_key(|verdict| verdict.trigger.metadata.name.clone());
         verdicts.iter().map(|verdict| verdict.reason).collect::<Vec<_>>()
     };
@@ -131,13 +131,13 @@ fn an_update_that_changes_only_the_status_changes_no_table() {
     let mut planner = planner();
     planner.replace_all(vec![function("f")], vec![trigger("a", 1, spec("/a", &["GET"]))]);
     assert!(planner.take_table().is_some());
-    planner.take_verdicts();
+    planner.take_verdicts(true);
     let mut same = HTTPTrigger::clone(&trigger("a", 1, spec("/a", &["GET"])));
     same.status = Some(fission_api::HTTPTriggerStatus { observed_generation: Some(1), conditions: Vec::new() });
     planner.apply_trigger(Arc::new(same));
     planner.apply_function(function("f"));
     assert!(planner.take_table().is_none());
-    assert!(planner.take_verdicts().is_empty());
+    assert!(planner.take_verdicts(true).is_empty());
 }
 
 #[test]

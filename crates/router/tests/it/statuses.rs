@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use fission_api::{FunctionReference, FunctionSpec, HTTPTriggerSpec};
+use fission_rpc::cache::ObjectKey;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -63,4 +64,34 @@ async fn triggers_are_told_whether_their_route_is_in_force_and_why() {
     }
     world.function("default", "none", FunctionSpec::default());
     until("the function is found", || reason("missing").is_some_and(|(status, _)| status == "True")).await;
+}
+
+#[tokio::test]
+async fn who_begins_to_write_judges_every_trigger_and_repeats_nothing() {
+    let world = World::new().await;
+    world.function("default", "f", FunctionSpec::default());
+    world.trigger("early", HTTPTriggerSpec { relative_url: "/a".into(), ..to("f") });
+    world.settle().await;
+    let names = |written: &Written| {
+        let written = written.lock().unwrap();
+        let ours = written.iter().filter_map(|(path, _)| path.split("/default/httptriggers/").nth(1));
+        ours.map(str::to_owned).collect::<Vec<_>>()
+    };
+
+    let written = Written::default();
+    let first = tokio::spawn(world.router.clone().report_conditions(api(written.clone())));
+    until("what was there before is judged", || names(&written) == ["early/status"]).await;
+    first.abort();
+    let said = written.lock().unwrap()[0].1["status"].clone();
+    let key = ObjectKey { namespace: "default".into(), name: "early".into() };
+    let mut early = (*world.sources.triggers.get(&key).unwrap()).clone();
+    early.status = Some(serde_json::from_value(said).unwrap());
+    world.sources.triggers.apply(early);
+    // While nobody writes.
+    world.trigger("late", HTTPTriggerSpec { relative_url: "/b".into(), ..to("f") });
+    world.settle().await;
+
+    let written = Written::default();
+    tokio::spawn(world.router.clone().report_conditions(api(written.clone())));
+    until("only what is not said yet is written", || names(&written) == ["late/status"]).await;
 }
