@@ -1,4 +1,5 @@
-//! How routers in other processes ask: three paths, signed. See [`fission_rpc::demand`].
+//! How routers in other processes ask: three paths for ours, see [`fission_rpc::demand`], and those of Fission's executor
+//! for its own.
 
 use std::sync::Arc;
 
@@ -7,10 +8,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use fission_api::ExecutorType;
+use fission_api::{ExecutorType, Function};
 use fission_rpc::demand::{ACTIVITY_PATH, Activity, DEMAND_PATH, DemandAnswer, DemandReport, SUSPECT_PATH, Suspicion};
 
 use crate::PoolManager;
+use crate::foreign::{self, Held};
 
 /// Looks after functions of the executor types `newdeploy` and `container`, where that is not done by the pool manager.
 #[async_trait]
@@ -19,12 +21,17 @@ pub trait Scaled: Send + Sync + 'static {
     async fn demand(&self, report: DemandReport) -> DemandAnswer;
     /// Takes note of what a router has in flight.
     fn activity(&self, activity: &Activity);
+    /// Host and port of the function as a whole, for who does not choose among its pods.
+    fn address(&self, function: &Function) -> String;
 }
 
+/// Both who look after functions.
 #[derive(Clone)]
-struct Both {
-    pools: Arc<PoolManager>,
-    scaled: Arc<dyn Scaled>,
+pub(crate) struct Both {
+    pub(crate) pools: Arc<PoolManager>,
+    pub(crate) scaled: Arc<dyn Scaled>,
+    /// What routers that are not ours have under way.
+    pub(crate) held: Held,
 }
 
 /// The executor as a router. It lets everybody in: put a [`fission_rpc::signed::Verifier`] before it.
@@ -33,7 +40,8 @@ pub fn http(pools: Arc<PoolManager>, scaled: Arc<dyn Scaled>) -> Router {
         .route(DEMAND_PATH, post(demand))
         .route(ACTIVITY_PATH, post(activity))
         .route(SUSPECT_PATH, post(suspect))
-        .with_state(Both { pools, scaled })
+        .merge(foreign::routes())
+        .with_state(Both { pools, scaled, held: Held::default() })
 }
 
 async fn demand(State(both): State<Both>, Json(report): Json<DemandReport>) -> Result<Json<DemandAnswer>, StatusCode> {

@@ -7,7 +7,7 @@
 //! (where that comes from). `configuration` is the pure decision what it is given beside the
 //! code, `capacity` how many, `provisioned` how many before anyone asks; `poolmgr` and `newdeploy` are the strategies;
 //! `reaper`, `updates` and `exits` end instances; `policy` holds what they share. `remote` and `reports` are for routers
-//! in other processes, `http` is how they ask.
+//! in other processes, `http` is how they ask, `foreign` how Fission's own do.
 //!
 //! Invariants:
 //! * everything is keyed by uid and generation; an instance serves one generation of one function;
@@ -27,6 +27,7 @@ pub mod clock;
 mod conditions;
 pub mod configuration;
 mod exits;
+mod foreign;
 mod group;
 pub mod http;
 mod instance;

@@ -7,6 +7,8 @@ use serde_json::Value;
 pub struct Options {
     /// Namespace the platform itself runs in.
     pub install_namespace: String,
+    /// End of the names of Services: `cluster.local`.
+    pub cluster_domain: String,
     /// One namespace for the pods of all functions; `None`: each function's own.
     pub function_namespace: Option<String>,
     /// One namespace for the pods of all builders; `None`: each environment's own.

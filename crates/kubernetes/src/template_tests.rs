@@ -18,6 +18,7 @@ pub(crate) fn options() -> Options {
         storage_url: "http://storagesvc.fission".into(),
         runtime_pod_patch: None,
         builder_pod_patch: None,
+        cluster_domain: "cluster.local".into(),
         has_sleep_action: true,
         secret: InternalSecret { current: b"test-master".to_vec(), old: None },
     }

@@ -4,6 +4,7 @@
 //! [`ScriptedBackend::serving`] each is a small HTTP server on a unix socket, see `server`.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -182,7 +183,11 @@ impl ScriptedBackend {
 
     fn address(&self, id: &InstanceId) -> Address {
         if self.outlives {
-            return Address::Tcp(([127, 0, 0, 1], 8888).into());
+            // Each its own, as pods have.
+            let mut hasher = DefaultHasher::new();
+            id.hash(&mut hasher);
+            let [_, _, _, _, _, b, c, d] = hasher.finish().to_be_bytes();
+            return Address::Tcp(([127, b, c, d], 8888).into());
         }
         let folder = self.sockets.as_ref().map_or_else(|| PathBuf::from("/nowhere"), |folder| folder.path().to_owned());
         // Socket paths are short; the end of an id is its random part.

@@ -5,6 +5,7 @@ mod conditions;
 mod configuration;
 mod crash;
 mod failure;
+mod foreign;
 mod limits;
 mod newdeploy;
 mod provisioned;

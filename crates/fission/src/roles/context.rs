@@ -112,6 +112,7 @@ impl Context {
             storage_url: format!("http://storagesvc.{}", settings.install_namespace),
             runtime_pod_patch: patch("runtime-podspec-patch.yaml")?,
             builder_pod_patch: patch("builder-podspec-patch.yaml")?,
+            cluster_domain: settings.cluster_domain.clone(),
             has_sleep_action: minor >= 30,
             secret,
         })

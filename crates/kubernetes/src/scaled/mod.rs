@@ -398,6 +398,12 @@ impl Scaled for ScaledFunctions {
         }
     }
 
+    fn address(&self, function: &Function) -> String {
+        let ObjectKey { namespace, name } = self.shared.key(function);
+        // With a dot at its end, so that no search path of a pod is tried first.
+        format!("{name}.{namespace}.svc.{}.:80", self.shared.options.cluster_domain)
+    }
+
     fn activity(&self, activity: &Activity) {
         let mut state = self.shared.state();
         for function in &activity.functions {
