@@ -63,7 +63,7 @@ async fn a_command_sees_its_configuration_and_nothing_else() {
     let world = World::new();
     let env = BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]);
     let file = File { root: Root::Secrets, path: "default/s/key".to_owned(), content: b"secret".to_vec() };
-    let instance = load_with(&world, Configuration { files: vec![file], env, ..Default::default() }).await;
+    let instance = load_with(&world, Configuration { files: vec![file], env }).await;
     assert_eq!(instance.get("/variable?GREETING").await, "hello");
     assert_eq!(instance.get("/variable?PATH").await, "");
     assert_eq!(instance.get("/file?/secrets/default/s/key").await, "Ok(\"secret\")");
