@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::task::{JoinHandle, JoinSet};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -63,14 +63,22 @@ impl Registry {
     /// # Errors
     /// When it cannot listen.
     pub async fn start() -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0)).await
+    }
+
+    /// An empty one at this address.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn start_at(address: impl ToSocketAddrs) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let state: Arc<Mutex<State>> = Arc::default();
         let serving = tokio::spawn(serve(listener, state.clone()));
         Ok(Self { address, state, serving })
     }
 
-    /// `127.0.0.1:port`.
+    /// `address:port`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }

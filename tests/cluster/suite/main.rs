@@ -6,6 +6,7 @@
 
 mod article;
 mod disturbances;
+mod edges;
 mod faults;
 mod functions;
 mod install;

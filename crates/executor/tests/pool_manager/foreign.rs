@@ -130,7 +130,9 @@ async fn what_is_tapped_is_not_idle_and_what_is_gone_is_said() {
     while endpoint.in_flight() > 0 {
         tokio::task::yield_now().await;
     }
-    std::thread::sleep(ms(50));
+    while endpoint.idle_for() < ms(50) {
+        tokio::task::yield_now().await;
+    }
     let began = std::time::Instant::now();
     assert_eq!(asked.post("/v2/tapServices", tap.clone()).await.0, StatusCode::OK);
     assert!(endpoint.idle_for() <= began.elapsed() + ms(1), "in use as of now");
