@@ -74,7 +74,9 @@ pub(crate) async fn router(socket: PathBuf, address: SocketAddr) -> Result<()> {
     let key = ObjectKey { namespace: "default".into(), name: "hello".into() };
     sources.functions.replace_all(HashMap::from([(key.clone(), Arc::new(function))]));
     sources.triggers.replace_all(HashMap::from([(key, Arc::new(trigger))]));
-    let router = Router::new(Options::default(), sources, index, Arc::new(Nobody), Vec::new(), BuildInfo::default());
+    // One thread, as the others are given.
+    let options = Options { threads: 0, ..Options::default() };
+    let router = Router::new(options, sources, index, Arc::new(Nobody), Vec::new(), BuildInfo::default());
     tokio::spawn(router.clone().follow());
     router.serve_public(TcpListener::bind(address).await?, CancellationToken::new()).await;
     Ok(())

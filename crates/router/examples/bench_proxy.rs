@@ -76,7 +76,8 @@ async fn router(socket: &Path) -> std::io::Result<()> {
     sources.functions.apply(function);
     sources.triggers.replace_all(HashMap::new());
     sources.triggers.apply(trigger);
-    let router = Router::new(Options::default(), sources, index, Arc::new(NoMore), Vec::new(), BuildInfo::default());
+    let options = Options { threads: 0, ..Options::default() };
+    let router = Router::new(options, sources, index, Arc::new(NoMore), Vec::new(), BuildInfo::default());
     tokio::spawn(router.clone().follow());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("router http://{}/hello pid:{}", listener.local_addr()?, std::process::id());

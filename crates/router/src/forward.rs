@@ -65,7 +65,7 @@ impl Call<'_> {
         mut request: Request<RequestBody>,
         timing: &mut Timing,
     ) -> Result<Response<ResponseBody>, Failed> {
-        let lease = admit(&*self.router.executor, self.backend, timing).await.map_err(Failed::Final)?;
+        let lease = admit(self.router, self.backend, timing).await.map_err(Failed::Final)?;
         let service = match &lease.endpoint().address {
             Address::Local(service) => Some(service.clone()),
             _ => None,
@@ -131,6 +131,12 @@ impl Call<'_> {
         }
     }
 
+    /// Has an instance looked at that did not work.
+    fn suspect(&self, lease: &Lease) {
+        let _home = self.router.lanes().home().enter();
+        self.router.executor.suspect(&self.backend.endpoints, lease.endpoint());
+    }
+
     /// Never longer than the call may take as a whole.
     pub(crate) fn connect_timeout(&self, watchdog: &Watchdog) -> std::time::Duration {
         self.router.options.connect_timeout.min(watchdog.next().saturating_duration_since(Instant::now()))
@@ -139,7 +145,7 @@ impl Call<'_> {
     /// No connection: the instance is looked at, and the request goes on.
     pub(crate) fn elsewhere(&self, lease: &Lease, request: Request<RequestBody>, error: io::Error) -> Failed {
         tracing::debug!(function = %self.backend.key, endpoint = %lease.endpoint().address, %error, "no connection");
-        self.router.executor.suspect(&self.backend.endpoints, lease.endpoint());
+        self.suspect(lease);
         Failed::Elsewhere(Box::new(request), error)
     }
 
@@ -150,9 +156,9 @@ impl Call<'_> {
             let message = format!("the request to function {} was not sent to its end", self.backend.key);
             return Refusal::new(499, Component::Router, "client_disconnect", message);
         }
-        self.router.executor.suspect(&self.backend.endpoints, lease.endpoint());
+        self.suspect(lease);
         let what = error.map_or("closed the connection without answering", errors::explain);
-        match self.router.executor.ended(lease.endpoint()).await {
+        match self.router.lanes().at_home(self.router.executor.ended(lease.endpoint())).await {
             Some(how) => errors::ended(&self.backend.key, &how),
             None => errors::function_error(&self.backend.key, what),
         }

@@ -14,7 +14,7 @@
 //!
 //! This crate never starts or ends an instance, stores nothing, and knows no backend.
 //!
-//! Start reading in `server`; the route table is in `routes`. `remote` is the executor where it is another process.
+//! Start reading in `server`; the route table is in `routes`, the threads are in `lanes`. `remote` is the executor where it is another process.
 
 mod admit;
 #[doc(hidden)]
@@ -29,6 +29,7 @@ mod forward;
 mod functions;
 mod headers;
 mod internal;
+mod lanes;
 mod local;
 mod metrics;
 mod options;

@@ -1,17 +1,20 @@
 //! Calls of instances inside this process: the same headers, limits and errors as over a connection, and no connection.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 use fission_rpc::endpoint::Lease;
-use fission_rpc::local::{Local, LocalBody, LocalBodyError};
+use fission_rpc::local::{Local, LocalBody, LocalBodyError, LocalCall};
+use fission_rpc::refusal::{Component, Refusal};
 use http::header::HOST;
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::body::{Held, RequestBody, ResponseBody, Source, Watchdog};
 use crate::forward::{Call, Failed};
+use crate::lanes::Lanes;
 use crate::timing::Timing;
 use crate::{errors, headers};
 
@@ -29,18 +32,29 @@ pub(crate) async fn send(
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     let sent = timing.sends();
     let watchdog = Watchdog::start(call.backend.time_limit, sent);
-    let mut answer = service.0.call(request.map(boxed));
-    let mut timer = pin!(tokio::time::sleep_until(watchdog.next().into()));
-    let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
-    })
-    .await;
+    let answer = answer(call.router.lanes(), service.0.call(request.map(boxed)));
+    let answer = tokio::time::timeout_at(watchdog.next().into(), answer).await;
     timing.function = sent.elapsed();
     match answer {
-        Some(Ok(response)) => Ok(call.response(response.map(Source::Local), Held { lease, link: None }, watchdog)),
-        Some(Err(refusal)) => Err(Failed::Final(refusal)),
-        None => Err(Failed::Final(errors::out_of_time(call.backend, watchdog.reason()))),
+        Ok(Ok(response)) => Ok(call.response(response.map(Source::Local), Held { lease, link: None }, watchdog)),
+        Ok(Err(refusal)) => Err(Failed::Final(refusal)),
+        Err(_) => Err(Failed::Final(errors::out_of_time(call.backend, watchdog.reason()))),
+    }
+}
+
+/// An instance's answer. One that is there at once costs no change of threads; one that takes its time computes at home, where
+/// it keeps no other connection waiting.
+async fn answer(lanes: &Lanes, call: LocalCall) -> Result<Response<LocalBody>, Refusal> {
+    let mut call = lanes.at_home(call);
+    if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx))).await {
+        return answer;
+    }
+    match AbortOnDropHandle::new(lanes.home().spawn(call)).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let message = format!("the call of an instance in this process ended without an answer: {error}");
+            Err(Refusal::new(500, Component::Router, "internal_error", message))
+        }
     }
 }
 

@@ -23,7 +23,10 @@ pub struct Options {
     /// Longest time to get a connection to an instance. 5 s: an instance on the same machine or cluster that takes
     /// longer is gone.
     pub connect_timeout: Duration,
-    /// Idle connections kept for one instance. 256, as in Fission.
+    /// Threads that serve connections, beside those the router was started on; 0: none but those. As many as there are
+    /// processors.
+    pub threads: usize,
+    /// Idle connections kept for one instance by each thread. 256, as in Fission.
     pub max_idle_per_endpoint: usize,
     /// How long an idle connection to an instance is used again. 4 s: many servers close theirs after 5 s, and a
     /// request must not meet that.
@@ -47,6 +50,7 @@ impl Default for Options {
             max_connections: 10_000,
             max_internal_body: 64 * 1024 * 1024,
             connect_timeout: Duration::from_secs(5),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_idle_per_endpoint: 256,
             max_idle_age: Duration::from_secs(4),
             max_tries: 3,

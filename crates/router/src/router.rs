@@ -1,7 +1,7 @@
 //! The router: its parts, and the futures that make it work.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use fission_rpc::cache::{Change, ObjectKey};
@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::conditions::Verdicts;
+use crate::lanes::Lanes;
 use crate::metrics::Metrics;
 use crate::options::{BuildInfo, Options, Sources};
 use crate::routes::planner::Planner;
@@ -34,6 +35,7 @@ pub struct Router {
     ready: AtomicBool,
     leaving: AtomicBool,
     verdicts: Verdicts,
+    lanes: OnceLock<Lanes>,
 }
 
 impl Router {
@@ -59,6 +61,7 @@ impl Router {
             ready: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             verdicts: Verdicts::default(),
+            lanes: OnceLock::new(),
         })
     }
 
@@ -127,6 +130,11 @@ impl Router {
         self.metrics.applied(result, table.len(), table.functions());
         let verdicts = planner.take_verdicts(self.verdicts.are_written());
         self.verdicts.put(verdicts);
+    }
+
+    /// The threads that serve. The runtime that asks first is their home.
+    pub(crate) fn lanes(&self) -> &Lanes {
+        self.lanes.get_or_init(|| Lanes::start(self.options.threads))
     }
 
     /// Serves the routes of triggers until `shutdown`, then drains. Returns when everything is finished.

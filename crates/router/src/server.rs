@@ -107,10 +107,17 @@ pub(crate) async fn serve(router: Arc<Router>, which: Listener, listener: TcpLis
         let registered = open.add(state.clone());
         let connection = Connection { router: router.clone(), which, state, tunnels: tunnels.clone() };
         let builder = builder.clone();
-        tasks.spawn(async move {
-            let _held = (place, registered);
-            connection.run(&builder, socket, peer).await;
-        });
+        let lane = router.lanes().place();
+        let handle = lane.handle().clone();
+        let served = async move {
+            let _held = (place, registered, lane);
+            // What notices its bytes is the thread that serves it.
+            match socket.into_std().and_then(TcpStream::from_std) {
+                Ok(socket) => connection.run(&builder, socket, peer).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be served"),
+            }
+        };
+        tasks.spawn_on(served, &handle);
     }
     drop(listener);
     open.each(ConnectionState::drain);

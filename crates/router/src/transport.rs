@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::body::RequestBody;
+use crate::lanes;
 use crate::options::Options;
 
 /// Pause between tries while an instance's queue of connections is full.
@@ -34,6 +35,8 @@ pub(crate) enum Stream {
 
 /// A connection to an instance, and the two ends hyper gives us of it.
 pub(crate) struct Link {
+    /// The thread that notices its bytes.
+    lane: usize,
     sender: SendRequest<RequestBody>,
     connection: Connection<TokioIo<Stream>, RequestBody>,
     ended: bool,
@@ -74,11 +77,13 @@ pub(crate) enum SendError {
     TimedOut,
 }
 
-/// The connections to one endpoint.
+/// Idle connections. Boxed, because one moves in and out for every request and is large.
+#[allow(clippy::vec_box)]
+type Idle = Mutex<Vec<Box<Link>>>;
+
+/// The connections to one endpoint, of each thread its own.
 pub(crate) struct Transport {
-    // Boxed, because a connection moves in and out for every request and is large.
-    #[allow(clippy::vec_box)]
-    idle: Mutex<Vec<Box<Link>>>,
+    idle: Box<[Idle]>,
     max_idle: usize,
     max_idle_age: Duration,
     /// What `Host` is for it.
@@ -96,14 +101,15 @@ impl Transport {
                 }
             };
             let (max_idle, max_idle_age) = (options.max_idle_per_endpoint, options.max_idle_age);
-            Box::new(Arc::new(Self { idle: Mutex::default(), max_idle, max_idle_age, host }))
+            let idle = (0..=options.threads).map(|_| Idle::default()).collect();
+            Box::new(Arc::new(Self { idle, max_idle, max_idle_age, host }))
         });
         kept.downcast_ref()
     }
 
-    /// The idle connection used last, if it is still young enough.
+    /// The idle connection this thread used last, if it is still young enough.
     pub(crate) fn take(&self) -> Option<Box<Link>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.get(lanes::current())?.lock().unwrap_or_else(PoisonError::into_inner);
         let link = idle.pop()?;
         if link.idle_since.elapsed() < self.max_idle_age {
             return Some(link);
@@ -119,7 +125,8 @@ impl Transport {
             return;
         }
         link.idle_since = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(idle) = self.idle.get(link.lane) else { return };
+        let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < self.max_idle {
             idle.push(link);
         }
@@ -130,7 +137,7 @@ impl Transport {
 pub(crate) async fn connect(address: &Address, timeout: Duration) -> io::Result<Box<Link>> {
     let stream = dial(address, timeout).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    Ok(Box::new(Link { sender, connection, ended: false, idle_since: Instant::now() }))
+    Ok(Box::new(Link { lane: lanes::current(), sender, connection, ended: false, idle_since: Instant::now() }))
 }
 
 /// A new byte stream to an address.

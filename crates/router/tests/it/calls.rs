@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fission_api::{FunctionReference, FunctionReferenceType, FunctionSpec, HTTPTriggerSpec};
+use fission_router::Options;
 use fission_rpc::refusal::{Component, Refusal};
 use http::{HeaderMap, Method, Response};
 use prometheus_client::registry::Registry;
@@ -28,8 +29,16 @@ async fn a_route_answers_with_its_function_and_tells_where_the_time_went() {
 }
 
 #[tokio::test]
-async fn requests_share_the_connections_to_an_instance() {
-    let world = World::new().await;
+async fn requests_share_the_connections_to_an_instance_on_each_thread() {
+    for (threads, expected) in [(0, 1), (1, 1), (2, 2)] {
+        let options = Options { threads, ..Options::default() };
+        assert_eq!(connections_of_two_clients(options).await, expected, "{threads} threads");
+    }
+}
+
+/// Connections to an instance after many requests of one client and one of another.
+async fn connections_of_two_clients(options: Options) -> usize {
+    let world = World::with(options, Vec::new()).await;
     let function = world.route("f", "/f", FunctionSpec::default()).await;
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = connections.clone();
@@ -49,7 +58,7 @@ async fn requests_share_the_connections_to_an_instance() {
         assert_eq!(answer.text(), "ok");
     }
     assert_eq!(get(world.public, "/f").await.text(), "ok");
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    connections.load(Ordering::SeqCst)
 }
 
 #[tokio::test]
