@@ -38,7 +38,7 @@ struct Language {
     limits: &'static str,
 }
 
-const LANGUAGES: [Language; 8] = [
+const LANGUAGES: [Language; 9] = [
     Language {
         name: "Node.js",
         image: "fission/node-env",
@@ -94,6 +94,14 @@ const LANGUAGES: [Language; 8] = [
         compiled: false,
         version: &["ruby", "-e", "print RUBY_VERSION"],
         limits: "16 requests at once an instance; no WebSockets",
+    },
+    Language {
+        name: "Perl",
+        image: "fission/perl-env",
+        hello: "perl/hello.pl",
+        compiled: false,
+        version: &["perl", "-e", "printf '%vd', $^V"],
+        limits: "32 requests at once an instance; no WebSockets",
     },
     Language {
         name: "any program",

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::world::{PATIENCE, Platform};
 
 /// What the call of each example must have in its answer. Every example of the page is here, and nothing else is.
-const ANSWERS: [(&str, &str); 29] = [
+const ANSWERS: [(&str, &str); 32] = [
     ("nodejs/hello.js", "Hello, world!"),
     ("nodejs/echo.js", "\"a\":1"),
     ("nodejs/stream.mjs", "data: tick"),
@@ -33,6 +33,9 @@ const ANSWERS: [(&str, &str); 29] = [
     ("ruby/hello.rb", "Hello, world!"),
     ("ruby/guestbook.rb", "Ada"),
     ("ruby/invoice", "1,234.56 EUR"),
+    ("perl/hello.pl", "Hello, world!"),
+    ("perl/guestbook.pl", "Hello, Ada!"),
+    ("perl/invoice", "1,234.56 EUR"),
     ("binary/hello.sh", "Hello, world!"),
     ("binary/upper.sh", "LOUDER"),
     ("binary/prices", "pen: 1.20"),

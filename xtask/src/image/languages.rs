@@ -29,6 +29,7 @@ pub(super) fn put(contents: &mut Contents, name: &str, runtime: &Runtime, used: 
         "go" => go(contents),
         "php" => php(contents, executable()?, used),
         "ruby" => ruby(contents, executable()?),
+        "perl" => perl(contents, executable()?, used),
         "dotnet" => dotnet(contents, executable()?),
         "binary" => put_shell(contents),
         _ => {
@@ -104,6 +105,23 @@ puts folders.select { |folder| File.directory?(folder) }";
 fn ruby(contents: &mut Contents, ruby: &Path) -> Result<()> {
     contents.host_file(ruby, "usr/local/bin/ruby")?;
     put_all(contents, &output(ruby, &["-e", RUBY])?)
+}
+
+/// One a line: where Perl's own modules and those of the system are.
+const PERL: &str = r"print map { qq(\$_\n) } grep { -d } @INC";
+
+fn perl(contents: &mut Contents, perl: &Path, used: Use) -> Result<()> {
+    contents.host_file(perl, "usr/local/bin/perl")?;
+    // Scripts name it by its place.
+    contents.link("usr/bin/perl", "../local/bin/perl")?;
+    put_all(contents, &output(perl, &["-e", PERL])?)?;
+    if used == Use::Builder {
+        match program("cpanm", "") {
+            Ok(cpanm) => contents.host_file(&cpanm, "usr/local/bin/cpanm")?,
+            Err(_) => super::note("no cpanm on this machine: the builder installs no modules (Debian: cpanminus)"),
+        }
+    }
+    Ok(())
 }
 
 /// Puts files and folders at the paths they have here; those that are not there are left out.

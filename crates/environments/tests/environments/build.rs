@@ -6,7 +6,7 @@ use fission_environments::LogProgress;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::world::{BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PHP, PYTHON, RUBY, Server, catalog, request};
+use crate::world::{BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, catalog, request};
 
 /// A project of `examples/`, how it is called, and what must be in its answer.
 struct Project {
@@ -24,7 +24,7 @@ enum Call {
 }
 
 /// Every language's project with a dependency.
-const PROJECTS: [Project; 9] = [
+const PROJECTS: [Project; 10] = [
     Project {
         language: NODEJS,
         folder: "nodejs/markdown",
@@ -64,6 +64,13 @@ const PROJECTS: [Project; 9] = [
     Project {
         language: RUBY,
         folder: "ruby/invoice",
+        entry: "",
+        call: Call::Get("/?cents=123456"),
+        answer: "1,234.56 EUR\n",
+    },
+    Project {
+        language: PERL,
+        folder: "perl/invoice",
         entry: "",
         call: Call::Get("/?cents=123456"),
         answer: "1,234.56 EUR\n",

@@ -7,6 +7,7 @@ mod examples;
 mod fastapi;
 mod go;
 mod nodejs;
+mod perl;
 mod php;
 mod preparation;
 mod python;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use world::{BINARY, DOTNET, FASTAPI, GO, LANGUAGES, NODEJS, PHP, RUBY, Server, read_until, request};
+use world::{BINARY, DOTNET, FASTAPI, GO, LANGUAGES, NODEJS, PERL, PHP, RUBY, Server, read_until, request};
 
 #[tokio::test]
 async fn method_path_query_headers_and_body_reach_the_function_and_its_answer_comes_back() {
@@ -300,6 +301,11 @@ async fn a_folder_is_a_package_and_the_entry_point_names_what_is_in_it() {
         (RUBY, "", "main file"),
         (RUBY, "deep", "deep"),
         (RUBY, "vendored", "vendored"),
+        (PERL, "hello", "from a folder"),
+        (PERL, "hello.pl", "from a folder"),
+        (PERL, "", "main file"),
+        (PERL, "lib/deep", "deep"),
+        (PERL, "vendored", "vendored"),
         (BINARY, "hello", "from a folder"),
     ] {
         let server = Server::with(language, &language.file("folder"), entry).await;
@@ -326,6 +332,8 @@ async fn an_entry_point_that_is_not_there_is_refused_with_what_there_is() {
         (PHP, "../echo.php::handler", "outside"),
         (RUBY, "nothere", "hello"),
         (RUBY, "puts", "hello"),
+        (PERL, "nothere", "hello.pl"),
+        (PERL, "../echo", "hello.pl"),
         (BINARY, "nothere", "hello"),
         (BINARY, "../echo.sh", "hello"),
         (BINARY, "", "hello"),

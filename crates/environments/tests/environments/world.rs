@@ -36,9 +36,10 @@ pub(crate) const FASTAPI: Language =
 pub(crate) const DOTNET: Language = Language { name: "dotnet", image: "fission/dotnet20-env", extension: "cs" };
 pub(crate) const PHP: Language = Language { name: "php", image: "fission/php-env", extension: "php" };
 pub(crate) const RUBY: Language = Language { name: "ruby", image: "fission/ruby-env", extension: "rb" };
+pub(crate) const PERL: Language = Language { name: "perl", image: "fission/perl-env", extension: "pl" };
 
 /// The table every behaviour all environments share is driven through.
-pub(crate) const LANGUAGES: [Language; 8] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, BINARY];
+pub(crate) const LANGUAGES: [Language; 9] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, PERL, BINARY];
 
 impl Language {
     /// A function every language has, by its name without extension.

@@ -25,13 +25,14 @@ struct Language {
     mark: &'static str,
 }
 
-const LANGUAGES: [Language; 9] = [
+const LANGUAGES: [Language; 10] = [
     language(&["nodejs", "node"], "fission/node-env", &["js", "mjs", "cjs"], "package.json"),
     language(&["python"], "fission/python-env", &["py"], "requirements.txt"),
     language(&["python-fastapi", "fastapi"], "fission/python-fastapi-env", &[], ""),
     language(&["go"], "fission/go-env", &["go"], "go.mod"),
     language(&["php"], "fission/php-env", &["php"], "composer.json"),
     language(&["ruby"], "fission/ruby-env", &["rb"], "Gemfile"),
+    language(&["perl"], "fission/perl-env", &["pl", "psgi"], "cpanfile"),
     language(&["dotnet"], "fission/dotnet-env", &["cs", "csproj"], ""),
     language(&["binary"], "fission/binary-env", &["sh"], ""),
     language(&["wasm"], "fission/wasm-env", &["wasm"], ""),
@@ -161,6 +162,7 @@ mod tests {
             ("a.py", "fission/python-env"),
             ("a.go", "fission/go-env"),
             ("a.php", "fission/php-env"),
+            ("a.pl", "fission/perl-env"),
             ("a.cs", "fission/dotnet-env"),
             ("a.sh", "fission/binary-env"),
             ("a.wasm", "fission/wasm-env"),

@@ -1,0 +1,1 @@
+sub { return [ 200, [ 'Content-Type' => 'application/octet-stream' ], [ pack 'C*', 0 .. 255 ] ] };

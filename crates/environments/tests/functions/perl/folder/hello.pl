@@ -1,0 +1,3 @@
+use Words;
+
+return sub { return Words::FOLDER };

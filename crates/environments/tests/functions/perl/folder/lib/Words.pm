@@ -1,0 +1,5 @@
+package Words;
+
+use constant FOLDER => 'from a folder';
+
+1;

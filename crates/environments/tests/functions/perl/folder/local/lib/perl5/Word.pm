@@ -1,0 +1,5 @@
+package Word;
+
+use constant TEXT => 'vendored';
+
+1;

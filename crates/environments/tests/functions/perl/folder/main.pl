@@ -1,0 +1,1 @@
+return sub { return 'main file' };

@@ -1,0 +1,3 @@
+use Word;
+
+return sub { return Word::TEXT };

@@ -1,0 +1,1 @@
+return sub { return defined $Left::over ? 'left over' : 'clean' };

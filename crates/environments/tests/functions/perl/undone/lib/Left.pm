@@ -1,0 +1,5 @@
+package Left;
+
+our $over = 1;
+
+1;

@@ -1,0 +1,4 @@
+use strict;
+use Left;
+
+die 'not ready';

@@ -1,0 +1,5 @@
+use utf8;
+
+return sub {
+    return 'Grüße, 世界 🌍';
+};

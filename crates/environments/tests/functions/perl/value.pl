@@ -1,0 +1,4 @@
+# Forgets to end with a function.
+sub handler { return 'never called' }
+
+42;

@@ -1,0 +1,3 @@
+return sub {
+    return "Hello, world!\n";
+};
