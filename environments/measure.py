@@ -47,6 +47,7 @@ def servers(options):
     settings = "disable_functions=error_log display_errors=0 log_errors=0 opcache.enable_cli=1 opcache.memory_consumption=32"
     yield "php", [shutil.which("php"), *[f"-d{s}" for s in settings.split()], php / "server.php"], {}, "php/hello.php"
     yield "perl", [shutil.which("perl"), newest(options.prepared, "perl") / "server.pl"], {}, "perl/hello.pl"
+    yield "jvm, source", ["sh", newest(options.prepared, "jvm") / "start", shutil.which("java")], {}, "jvm/Hello.java"
     yield "binary", [options.binary], {}, "binary/hello.sh"
 
 

@@ -38,7 +38,7 @@ struct Language {
     limits: &'static str,
 }
 
-const LANGUAGES: [Language; 9] = [
+const LANGUAGES: [Language; 10] = [
     Language {
         name: "Node.js",
         image: "fission/node-env",
@@ -104,6 +104,14 @@ const LANGUAGES: [Language; 9] = [
         limits: "32 requests at once an instance; no WebSockets",
     },
     Language {
+        name: "Java",
+        image: "fission/jvm-env",
+        hello: "jvm/Hello.java",
+        compiled: true,
+        version: &["java", "--version"],
+        limits: "heap 320 MiB (`JVM_OPTS`); 1000 connections an instance; no WebSockets",
+    },
+    Language {
         name: "any program",
         image: "fission/binary-env",
         hello: "binary/hello.sh",
@@ -138,7 +146,8 @@ pub(crate) async fn run(binary: &Path, only: Option<&str>) -> Result<()> {
 async fn measure(platform: &Arc<Platform>, language: &Language) -> Result<Found> {
     let code = std::fs::read(example(language.hello))?;
     let literal = Deployment::literal(&code);
-    let runs = if language.image.contains("go-env") { COLD_STARTS / 10 } else { COLD_STARTS };
+    let compiler = ["go-env", "jvm-env"].iter().any(|name| language.image.contains(name));
+    let runs = if compiler { COLD_STARTS / 10 } else { COLD_STARTS };
     let source = cold(platform, "source", &literal, runs).await?;
     row(&format!("cold {}, source", language.name), &source.0, &source.1);
     let built = match language.compiled {

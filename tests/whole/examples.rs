@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::world::{PATIENCE, Platform};
 
 /// What the call of each example must have in its answer. Every example of the page is here, and nothing else is.
-const ANSWERS: [(&str, &str); 32] = [
+const ANSWERS: [(&str, &str); 35] = [
     ("nodejs/hello.js", "Hello, world!"),
     ("nodejs/echo.js", "\"a\":1"),
     ("nodejs/stream.mjs", "data: tick"),
@@ -36,6 +36,9 @@ const ANSWERS: [(&str, &str); 32] = [
     ("perl/hello.pl", "Hello, world!"),
     ("perl/guestbook.pl", "Hello, Ada!"),
     ("perl/invoice", "1,234.56 EUR"),
+    ("jvm/Hello.java", "Hello, world!"),
+    ("jvm/Guestbook.java", "Hello, Ada!"),
+    ("jvm/markdown", "<h1>"),
     ("binary/hello.sh", "Hello, world!"),
     ("binary/upper.sh", "LOUDER"),
     ("binary/prices", "pen: 1.20"),

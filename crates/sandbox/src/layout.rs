@@ -24,7 +24,7 @@ pub(crate) const PACKAGES: &str = "/packages";
 pub(crate) const CACHE: &str = "/cache";
 
 /// Settings of package managers for all users of the host, shown to builds.
-const BUILD_FILES: [&str; 4] = ["/etc/gitconfig", "/etc/npmrc", "/etc/pip.conf", "/etc/composer"];
+const BUILD_FILES: [&str; 5] = ["/etc/gitconfig", "/etc/maven", "/etc/npmrc", "/etc/pip.conf", "/etc/composer"];
 
 /// Directories of the host's own programs and libraries. A link stays a link (`/bin` is one on most systems).
 const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];

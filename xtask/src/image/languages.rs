@@ -30,6 +30,7 @@ pub(super) fn put(contents: &mut Contents, name: &str, runtime: &Runtime, used: 
         "php" => php(contents, executable()?, used),
         "ruby" => ruby(contents, executable()?),
         "perl" => perl(contents, executable()?, used),
+        "jvm" => jvm(contents, used),
         "dotnet" => dotnet(contents, executable()?),
         "binary" => put_shell(contents),
         _ => {
@@ -122,6 +123,30 @@ fn perl(contents: &mut Contents, perl: &Path, used: Use) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The JDK stays where it is: the archive of classes is of this one. The start is a script.
+fn jvm(contents: &mut Contents, used: Use) -> Result<()> {
+    let java = program("java", "install a JDK")?.canonicalize()?;
+    let home = java.ancestors().nth(2).context("java is in no JDK")?;
+    let settings = home.join("conf/net.properties").canonicalize()?;
+    let settings = settings.parent().context("the JDK has no settings")?;
+    let paths = [home, settings, Path::new("/etc/ssl/certs/java")].map(|path| path.display().to_string());
+    put_all(contents, &paths.join("\n"))?;
+    contents.link("usr/local/bin/java", &java.to_string_lossy())?;
+    if used == Use::Builder {
+        match program("mvn", "") {
+            Ok(mvn) => {
+                let mvn = mvn.canonicalize()?;
+                let folder = mvn.ancestors().nth(2).context("mvn is in no folder")?;
+                // A distribution keeps its jars and settings apart.
+                put_all(contents, &format!("{}\n/usr/share/java\n/etc/maven", folder.display()))?;
+                contents.link("usr/local/bin/mvn", &mvn.to_string_lossy())?;
+            }
+            Err(_) => super::note("no mvn on this machine: the builder builds no pom.xml (Debian: maven)"),
+        }
+    }
+    put_shell(contents)
 }
 
 /// Puts files and folders at the paths they have here; those that are not there are left out.

@@ -6,7 +6,7 @@ use fission_environments::LogProgress;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::world::{BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, catalog, request};
+use crate::world::{BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, catalog, request};
 
 /// A project of `examples/`, how it is called, and what must be in its answer.
 struct Project {
@@ -24,7 +24,7 @@ enum Call {
 }
 
 /// Every language's project with a dependency.
-const PROJECTS: [Project; 10] = [
+const PROJECTS: [Project; 11] = [
     Project {
         language: NODEJS,
         folder: "nodejs/markdown",
@@ -74,6 +74,13 @@ const PROJECTS: [Project; 10] = [
         entry: "",
         call: Call::Get("/?cents=123456"),
         answer: "1,234.56 EUR\n",
+    },
+    Project {
+        language: JVM,
+        folder: "jvm/markdown",
+        entry: "",
+        call: Call::Post("text/plain", "# Hello *Ada*"),
+        answer: "<h1>Hello <em>Ada</em></h1>\n",
     },
     Project {
         language: DOTNET,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::world::{Answer, BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, request};
+use crate::world::{Answer, BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, request};
 
 async fn post(language: Language, example: &str, kind: &str, body: &'static str) -> Answer {
     let folder = tempfile::tempdir().unwrap();
@@ -23,6 +23,7 @@ async fn the_examples_answer_what_their_table_says() {
         (PHP, "php/hello.php"),
         (RUBY, "ruby/hello.rb"),
         (PERL, "perl/hello.pl"),
+        (JVM, "jvm/Hello.java"),
         (BINARY, "binary/hello.sh"),
     ] {
         assert_eq!(post(language, example, "text/plain", "").await.text(), "Hello, world!\n", "{example}");
@@ -42,6 +43,8 @@ async fn the_examples_answer_what_their_table_says() {
     assert_eq!((added.status.as_u16(), added.text().as_str()), (422, "x and y, please\n"));
     let greeting = post(PERL, "perl/guestbook.pl", "text/plain", "").await;
     assert_eq!(greeting.text(), "{\"greeting\":\"Hello, Ada!\"}\n");
+    let greeting = post(JVM, "jvm/Guestbook.java", "text/plain", "").await;
+    assert_eq!(greeting.text(), "{\"greeting\": \"Hello, Ada!\"}\n");
     assert_eq!(post(BINARY, "binary/upper.sh", "text/plain", "loud").await.text(), "LOUD");
     let greeting = post(PHP, "php/guestbook.php", "text/plain", "").await;
     assert!(greeting.text().contains("Hello, Ada!"), "{}", greeting.text());

@@ -6,6 +6,7 @@ mod dotnet;
 mod examples;
 mod fastapi;
 mod go;
+mod jvm;
 mod nodejs;
 mod perl;
 mod php;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use world::{BINARY, DOTNET, FASTAPI, GO, LANGUAGES, NODEJS, PERL, PHP, RUBY, Server, read_until, request};
+use world::{BINARY, DOTNET, FASTAPI, GO, JVM, LANGUAGES, NODEJS, PERL, PHP, RUBY, Server, read_until, request};
 
 #[tokio::test]
 async fn method_path_query_headers_and_body_reach_the_function_and_its_answer_comes_back() {
@@ -306,6 +307,10 @@ async fn a_folder_is_a_package_and_the_entry_point_names_what_is_in_it() {
         (PERL, "", "main file"),
         (PERL, "lib/deep", "deep"),
         (PERL, "vendored", "vendored"),
+        (JVM, "words.Hello", "from a folder"),
+        (JVM, "Hello", "from a folder"),
+        (JVM, "", "main file"),
+        (JVM, "Deep", "deep"),
         (BINARY, "hello", "from a folder"),
     ] {
         let server = Server::with(language, &language.file("folder"), entry).await;
@@ -334,6 +339,8 @@ async fn an_entry_point_that_is_not_there_is_refused_with_what_there_is() {
         (RUBY, "puts", "hello"),
         (PERL, "nothere", "hello.pl"),
         (PERL, "../echo", "hello.pl"),
+        (JVM, "NotHere", "words.Hello"),
+        (JVM, "words.Words", "is no function"),
         (BINARY, "nothere", "hello"),
         (BINARY, "../echo.sh", "hello"),
         (BINARY, "", "hello"),

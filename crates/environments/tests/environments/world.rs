@@ -37,9 +37,10 @@ pub(crate) const DOTNET: Language = Language { name: "dotnet", image: "fission/d
 pub(crate) const PHP: Language = Language { name: "php", image: "fission/php-env", extension: "php" };
 pub(crate) const RUBY: Language = Language { name: "ruby", image: "fission/ruby-env", extension: "rb" };
 pub(crate) const PERL: Language = Language { name: "perl", image: "fission/perl-env", extension: "pl" };
+pub(crate) const JVM: Language = Language { name: "jvm", image: "fission/jvm-env", extension: "java" };
 
 /// The table every behaviour all environments share is driven through.
-pub(crate) const LANGUAGES: [Language; 9] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, PERL, BINARY];
+pub(crate) const LANGUAGES: [Language; 10] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, PERL, JVM, BINARY];
 
 impl Language {
     /// A function every language has, by its name without extension.

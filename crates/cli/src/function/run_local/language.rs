@@ -25,7 +25,7 @@ struct Language {
     mark: &'static str,
 }
 
-const LANGUAGES: [Language; 10] = [
+const LANGUAGES: [Language; 11] = [
     language(&["nodejs", "node"], "fission/node-env", &["js", "mjs", "cjs"], "package.json"),
     language(&["python"], "fission/python-env", &["py"], "requirements.txt"),
     language(&["python-fastapi", "fastapi"], "fission/python-fastapi-env", &[], ""),
@@ -33,6 +33,7 @@ const LANGUAGES: [Language; 10] = [
     language(&["php"], "fission/php-env", &["php"], "composer.json"),
     language(&["ruby"], "fission/ruby-env", &["rb"], "Gemfile"),
     language(&["perl"], "fission/perl-env", &["pl", "psgi"], "cpanfile"),
+    language(&["jvm", "java"], "fission/jvm-env", &["java", "jar"], "pom.xml"),
     language(&["dotnet"], "fission/dotnet-env", &["cs", "csproj"], ""),
     language(&["binary"], "fission/binary-env", &["sh"], ""),
     language(&["wasm"], "fission/wasm-env", &["wasm"], ""),
@@ -163,6 +164,7 @@ mod tests {
             ("a.go", "fission/go-env"),
             ("a.php", "fission/php-env"),
             ("a.pl", "fission/perl-env"),
+            ("a.jar", "fission/jvm-env"),
             ("a.cs", "fission/dotnet-env"),
             ("a.sh", "fission/binary-env"),
             ("a.wasm", "fission/wasm-env"),

@@ -1,5 +1,5 @@
-//! Which system calls servers may make: what Node.js, Python, PHP, Go, .NET, Ruby, Perl and their package managers use
-//! and what ordinary programs are known to use, minus everything that reaches beyond the instance.
+//! Which system calls servers may make: what Node.js, Python, PHP, Go, .NET, Ruby, Perl, Java and their package managers
+//! use and what ordinary programs are known to use, minus everything that reaches beyond the instance.
 //!
 //! Left out on purpose, and so refused: mounts and roots, new namespaces, keys, BPF, io_uring, tracing and the memory of
 //! other processes, performance counters, `userfaultfd`, modules and kexec, swap, quotas and accounting, the clock, the

@@ -1,0 +1,5 @@
+package words;
+
+class Words {
+    static final String FOLDER = "from a folder";
+}
