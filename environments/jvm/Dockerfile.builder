@@ -10,7 +10,7 @@ COPY api ./api
 COPY server ./server
 COPY spring ./spring
 COPY warm ./warm
-RUN sh make.sh "$(command -v java)" && rm -rf /root/.m2
+RUN sh make.sh "$(command -v java)" && rm -rf ~/.m2
 
 # Answers on port 8001 and runs /usr/local/bin/build.
 COPY --from=builder /builder /builder

@@ -4,7 +4,7 @@ ARG BUILDER=fission/builder
 FROM ${BUILDER} AS builder
 
 FROM perl:5.42
-RUN cpanm --notest Dancer2@2.0.1 IO::FDPass@1.3 HTTP::Parser::XS@0.17 && rm -rf /root/.cpanm
+RUN cpanm --notest Dancer2@2.0.1 IO::FDPass@1.3 HTTP::Parser::XS@0.17 && rm -rf ~/.cpanm
 # Answers on port 8001 and runs /usr/local/bin/build.
 COPY --from=builder /builder /builder
 COPY --chmod=755 build /usr/local/bin/build

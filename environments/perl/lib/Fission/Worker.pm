@@ -36,6 +36,7 @@ use constant V1_PATH => '/userfunc/user';
 my @TEXT = ('Content-Type' => 'text/plain; charset=utf-8');
 # The worker this process is, and its process: one that a function forked is none.
 my ($this, $process);
+my $warm_file;
 
 # `control`: to the dispatcher; none while warming up.
 sub new {
@@ -46,8 +47,10 @@ sub new {
 # Serves what the dispatcher hands over, until it ends. `load`: what is to be loaded, if that is known.
 sub run {
     my ($self, $load) = @_;
-    ($this, $process) = ($self, $$);
     srand;
+    # Memory is shared with the parent until it is written, which takes longer than the function of the first user.
+    warm_up($warm_file) if !$load;
+    ($this, $process) = ($self, $$);
     if ($load && !eval { $self->load($load); 1 }) {
         $self->{broken} = Fission::Code::explain($@);
     }
@@ -62,9 +65,10 @@ sub run {
     POSIX::_exit(0);
 }
 
-# Goes the whole way once with a function of its own.
+# Goes the whole way once with a function of the environment's own.
 sub warm_up {
     my ($file) = @_;
+    $warm_file = $file;
     socketpair my $ours, my $its, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die "no pair of sockets: $!\n";
     my $form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b";
     my @requests = map { "$_ HTTP/1.1\r\nHost: warm\r\nCookie: a=b\r\nX-Fission-Request-ID: warm\r\n$form" }
