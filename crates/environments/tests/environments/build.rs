@@ -6,7 +6,9 @@ use fission_environments::LogProgress;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::world::{BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, catalog, request};
+use crate::world::{
+    BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, catalog, request,
+};
 
 /// A project of `examples/`, how it is called, and what must be in its answer.
 struct Project {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::world::{Answer, BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, request};
+use crate::world::{
+    Answer, BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, request,
+};
 
 async fn post(language: Language, example: &str, kind: &str, body: &'static str) -> Answer {
     let folder = tempfile::tempdir().unwrap();

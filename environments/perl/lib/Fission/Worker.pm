@@ -55,7 +55,10 @@ sub run {
         $self->{broken} = Fission::Code::explain($@);
     }
     while (1) {
+        $! = 0;
         my $number = IO::FDPass::recv(fileno $self->{control});
+        # A signal that the code asked for is no reason to end.
+        next if $number < 0 && $!{EINTR};
         last if $number < 0;
         my $socket = IO::Handle->new_from_fd($number, 'r+') or next;
         $self->serve($socket);
