@@ -9,6 +9,8 @@ compile() { "$java" -m jdk.compiler/com.sun.tools.javac.Main -encoding UTF-8 -g 
 pack() { "$java" -m jdk.jartool/sun.tools.jar.Main --create --file "$@"; }
 flags="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xlog:disable"
 
+# Java takes an account's home for the user's, which may be none.
+[ -z "${HOME-}" ] || export MAVEN_OPTS="-Duser.home=$HOME ${MAVEN_OPTS-}"
 mkdir out
 # Types of Spring for functions written for Fission's own environment. Without Maven or a network all others work.
 if ! command -v mvn >/dev/null; then

@@ -175,7 +175,7 @@ final class Code {
     }
 
     /** Why there is no Spring here; empty where there is. */
-    private static String withoutSpring() {
+    static String withoutSpring() {
         Path note = Path.of(System.getProperty("fission.home", "."), "without-spring");
         try {
             return Files.exists(note) ? "\nThis environment was prepared without Spring, which io.fission.Function is made of: "

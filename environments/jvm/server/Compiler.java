@@ -60,6 +60,7 @@ final class Compiler {
             for (int i = 0; i < named.size(); i++) {
                 said = said.replace(named.get(i).toString(), sources.get(i).toString());
             }
+            said += said.contains("package org.springframework") ? Code.withoutSpring() : "";
             throw new NotLoadable(said.isBlank() ? "the compiler ended with " + status + ": it needs a JDK" : said.strip());
         }
         if (!said.isBlank()) {
