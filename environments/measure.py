@@ -3,7 +3,7 @@
 
     cargo test -p fission-environments          # prepares the environments once
     cargo build --release -p fission-environments
-    environments/measure.py [--runs 30] [--binary target/release/fission-binary-env] [--prepared FOLDER]
+    environments/measure.py [--runs 30] [--binary target/release/fission-env-server] [--prepared FOLDER]
 """
 
 import argparse
@@ -49,6 +49,12 @@ def servers(options):
     yield "perl", [shutil.which("perl"), newest(options.prepared, "perl") / "server.pl"], {}, "perl/hello.pl"
     yield "jvm, source", ["sh", newest(options.prepared, "jvm") / "start", shutil.which("java")], {}, "jvm/Hello.java"
     yield "binary", [options.binary], {}, "binary/hello.sh"
+    rust, rustc = newest(options.prepared, "rust"), subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip() + "/bin/rustc"
+    program = options.prepared / "measured-rust-program"
+    subprocess.check_call(["sh", rust / "compile", rustc, EXAMPLES / "rust/hello.rs", program])
+    yield "rust, built", [options.binary, "__rust-env"], {}, program
+    yield "rust, source", [options.binary, "__rust-env", "sh", rust / "compile", rustc], {}, "rust/hello.rs"
+    yield "binary", [options.binary, "__binary-env"], {}, "binary/hello.sh"
 
 
 async def ask(connection, method, path, body=b""):
@@ -117,7 +123,7 @@ def resident(pid):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=30)
-    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/fission-binary-env")
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/fission-env-server")
     parser.add_argument("--prepared", type=pathlib.Path, default=pathlib.Path.home() / ".cache/fission-test/environments")
     options = parser.parse_args()
     print(f"n = {options.runs}; milliseconds, p50 (p99); load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")

@@ -39,6 +39,7 @@ struct Language {
 }
 
 const LANGUAGES: [Language; 10] = [
+const LANGUAGES: [Language; 9] = [
     Language {
         name: "Node.js",
         image: "fission/node-env",
@@ -110,6 +111,12 @@ const LANGUAGES: [Language; 10] = [
         compiled: true,
         version: &["java", "--version"],
         limits: "heap 320 MiB (`JVM_OPTS`); 1000 connections an instance; no WebSockets",
+        name: "Rust",
+        image: "fission/rust-env",
+        hello: "rust/hello.rs",
+        compiled: true,
+        version: &["rustc", "--version"],
+        limits: "projects of cargo's are built first",
     },
     Language {
         name: "any program",
@@ -148,6 +155,11 @@ async fn measure(platform: &Arc<Platform>, language: &Language) -> Result<Found>
     let literal = Deployment::literal(&code);
     let compiler = ["go-env", "jvm-env"].iter().any(|name| language.image.contains(name));
     let runs = if compiler { COLD_STARTS / 10 } else { COLD_STARTS };
+    let runs = if ["go-env", "rust-env"].iter().any(|name| language.image.contains(name)) {
+        COLD_STARTS / 10
+    } else {
+        COLD_STARTS
+    };
     let source = cold(platform, "source", &literal, runs).await?;
     row(&format!("cold {}, source", language.name), &source.0, &source.1);
     let built = match language.compiled {

@@ -74,6 +74,9 @@ pub struct Requirement {
     /// it needs to see to run; or one line of JSON with `version`, `executable` (the real one behind a version
     /// switcher's shim) and `folders`.
     pub probe: Vec<String>,
+    /// The program that is run with these arguments and the path of the one that was found, where that one cannot print
+    /// all of it: `sh`.
+    pub probe_with: Option<String>,
     /// What to do when it is missing or too old.
     pub install: String,
     /// The folder of the real executable belongs to it: shown wherever it is.

@@ -110,12 +110,12 @@ pub(crate) fn is_system_folder(folder: &Path) -> bool {
 }
 
 async fn probe(path: &Path, requirement: &Requirement, search_path: &OsStr) -> Result<Tool, String> {
-    let run = Command::new(path)
-        .args(&requirement.probe)
-        .env("PATH", search_path)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let mut command = Command::new(requirement.probe_with.as_deref().map_or(path.as_os_str(), OsStr::new));
+    command.args(&requirement.probe);
+    if requirement.probe_with.is_some() {
+        command.arg(path);
+    }
+    let run = command.env("PATH", search_path).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = match tokio::time::timeout(PROBE_TIMEOUT, run).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(format!("cannot be run: {error}")),

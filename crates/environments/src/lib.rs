@@ -7,8 +7,8 @@
 //!
 //! This crate never starts, sandboxes or specializes an instance; it knows no functions and no API objects.
 //!
-//! Start reading in [`definition`] (what a folder declares), then `prepare` (how it is made). `binary_server` is the
-//! server of the `binary` environment, the only one written in Rust.
+//! Start reading in [`definition`] (what a folder declares), then `prepare` (how it is made). `binary_server` and
+//! `rust_server` are the servers of the environments of these names, the only ones written here; `serving` is what both share.
 //!
 //! Invariants:
 //! * a prepared folder is complete or absent: it is built beside its final place and renamed;
@@ -18,9 +18,12 @@
 
 pub mod binary_server;
 pub mod definition;
+mod executable;
 mod host;
 mod prepare;
 mod progress;
+pub mod rust_server;
+mod serving;
 
 use std::collections::HashMap;
 use std::ffi::OsString;

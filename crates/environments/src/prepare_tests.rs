@@ -114,6 +114,20 @@ async fn a_prepared_folder_has_the_files_and_what_the_commands_made() {
 }
 
 #[tokio::test]
+async fn a_tool_that_cannot_tell_all_is_asked_through_another_program() {
+    let host = host("true");
+    let probe = r#"probe_with = "sh"
+probe = ["-c", 'printf "{\"version\": \"1.6\", \"executable\": \"$0.real\", \"folders\": [\"/opt/of it\"]}"']"#;
+    let text = ENVIRONMENT
+        .replace(r#"probe = ["-c", '. "${0%/*}/version"']"#, probe)
+        .replace("\"{tool}\", \"{home}/../", "\"sh\", \"{home}/../");
+    let runtime = prepare(&definition(text.leak(), b"server"), &host.options, &Told::default()).await.unwrap();
+    let tool = format!("{}.real", host.folder.path().join("bin/tool").display());
+    assert_eq!(runtime.argv[0], tool);
+    assert!(runtime.read_only.contains(&PathBuf::from("/opt/of it")), "{:?}", runtime.read_only);
+}
+
+#[tokio::test]
 async fn of_many_at_once_one_prepares_and_all_get_the_result() {
     let host = host("echo once >>\"${0%/*}/../calls\"; sleep 0.1");
     let (definition, told) = (definition(ENVIRONMENT, b"server"), Told::default());

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     match arguments.get(1).and_then(|word| word.to_str()) {
         Some(fission_sandbox::launcher::ARGUMENT) => fission_sandbox::launcher::main(),
         Some(fission_environments::binary_server::SUBCOMMAND) => return fission_environments::binary_server::main(),
+        Some(fission_environments::rust_server::SUBCOMMAND) => return fission_environments::rust_server::main(),
         _ => {}
     }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {

@@ -30,7 +30,7 @@ pub(super) fn runtime(workshop: &Workshop<'_>, name: &str, reference: String) ->
     }
     let mut variables = languages::put(&mut contents, name, &runtime, Use::Runtime)?;
     if name == "binary" {
-        let server = workshop.compiler.program("fission-binary-env")?;
+        let server = workshop.compiler.program("fission-env-server")?;
         contents.host_file(&server, settings.entrypoint.first().context("nothing is started")?)?;
     }
     host::put_libraries(&mut contents)?;

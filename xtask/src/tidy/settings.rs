@@ -4,9 +4,9 @@ use super::Offence;
 use super::scan::words;
 use super::source::{SourceFile, Tree};
 
-/// The binary's settings, the command line, and the server inside an instance: variables are how instances are told
+/// The binary's settings, the command line, and the servers inside an instance: variables are how instances are told
 /// what to do, by the published contract of environments.
-const HOMES: &[&str] = &["crates/fission/src/config", "crates/cli/", "crates/environments/src/binary_server.rs"];
+const HOMES: &[&str] = &["crates/fission/src/config", "crates/cli/", "crates/environments/src/serving.rs"];
 
 pub(super) fn run(tree: &Tree) -> Vec<Offence> {
     let files = tree.platform_rust().filter(|file| !HOMES.iter().any(|home| file.path.starts_with(home)));

@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use rustix::fs::{Access, MemfdFlags, Mode, OFlags};
+use rustix::fs::Access;
 use tokio::process::Command;
+
+use crate::executable::{ELF, Executable, is_inside, shown};
 
 /// Bytes at the start of a file that tell what it is; a shebang line is not longer on Linux.
 const SNIFFED_BYTES: usize = 256;
-
-/// File names shown to someone whose entry point is not there.
-const SHOWN_FILES: usize = 20;
 
 /// Interpreters that can check a script without running it, with `-n`.
 const SHELLS: [&str; 3] = ["sh", "bash", "dash"];
@@ -28,13 +26,11 @@ pub(super) struct Program {
     /// The file the user uploaded; what the program sees as its own name.
     path: PathBuf,
     /// What is executed.
-    executable: PathBuf,
+    executable: Executable,
     /// Its arguments.
     arguments: Vec<OsString>,
     /// Environment variables of its own; what tells of a request wins over them.
     variables: BTreeMap<String, String>,
-    /// An executable copy in memory, when the file itself may not be executed.
-    _copy: Option<OwnedFd>,
 }
 
 impl Program {
@@ -46,35 +42,15 @@ impl Program {
         let mut start = Vec::new();
         let mut file = File::open(&path).map_err(failed)?;
         (&mut file).take(SNIFFED_BYTES as u64).read_to_end(&mut start).map_err(failed)?;
-        if start.starts_with(b"\x7fELF") {
-            return Self::native(path.clone()).map_err(|error| format!("{} cannot be run: {error}", path.display()));
+        if start.starts_with(ELF) {
+            let executable = Executable::of(&path);
+            let executable = executable.map_err(|error| format!("{} cannot be run: {error}", path.display()))?;
+            return Ok(Self { path, executable, arguments: Vec::new(), variables: BTreeMap::new() });
         }
         if start.contains(&0) {
             return Err(format!("{} is neither a Linux program nor a script", path.display()));
         }
         Self::script(path, &start).await
-    }
-
-    fn native(path: PathBuf) -> io::Result<Self> {
-        if rustix::fs::access(&path, Access::EXEC_OK).is_ok() {
-            return Ok(Self {
-                executable: path.clone(),
-                path,
-                arguments: Vec::new(),
-                variables: BTreeMap::new(),
-                _copy: None,
-            });
-        }
-        // Code is read-only and often not executable; a copy in memory needs no place to write.
-        let copy = rustix::fs::memfd_create("function", MemfdFlags::CLOEXEC)?;
-        let mut writer = File::from(copy);
-        io::copy(&mut File::open(&path)?, &mut writer)?;
-        writer.flush()?;
-        // What is open for writing cannot be executed, so it is opened again to read.
-        let link = format!("/proc/self/fd/{}", writer.as_raw_fd());
-        let reader = rustix::fs::open(link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let executable = format!("/proc/self/fd/{}", reader.as_raw_fd()).into();
-        Ok(Self { path, executable, arguments: Vec::new(), variables: BTreeMap::new(), _copy: Some(reader) })
     }
 
     async fn script(path: PathBuf, start: &[u8]) -> Result<Self, String> {
@@ -87,7 +63,7 @@ impl Program {
             check_syntax(&executable, &path).await?;
         }
         arguments.push(path.clone().into_os_string());
-        Ok(Self { path, executable, arguments, variables: BTreeMap::new(), _copy: None })
+        Ok(Self { path, executable: Executable::at(executable), arguments, variables: BTreeMap::new() })
     }
 
     /// The same program with environment variables of its own.
@@ -97,7 +73,7 @@ impl Program {
 
     /// A command that starts it, with its own variables and nothing else set.
     pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(&self.executable);
+        let mut command = Command::new(&self.executable.path);
         command.args(&self.arguments).envs(&self.variables);
         if self.arguments.is_empty() {
             command.arg0(&self.path);
@@ -116,19 +92,11 @@ fn find(path: &Path, name: &str) -> Result<PathBuf, String> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
-    let inside =
-        !name.is_empty() && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
     let file = path.join(name);
-    if inside && file.is_file() {
+    if is_inside(name) && file.is_file() {
         return Ok(file);
     }
-    let mut files: Vec<String> = std::fs::read_dir(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    files.sort();
-    files.truncate(SHOWN_FILES);
-    let files = files.join(", ");
+    let files = shown(path)?;
     Err(match name {
         "" => format!("the package is a directory; say with --entrypoint which of its files to run: {files}"),
         _ => format!("entry point: there is no file {name} in the package; it has {files}"),

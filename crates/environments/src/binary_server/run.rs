@@ -1,7 +1,7 @@
 //! One request: starts the program, feeds it the body, sends what it prints.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Either, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::Instant;
 
 use super::program::Program;
-use super::{Body, text};
+use crate::serving::{self, Body, log_line, text, write_line};
 
 /// Output that ends within this time of its first byte is sent as a whole, with its length, and an exit code other than
 /// 0 still becomes a 500. Longer output is sent as it comes.
@@ -137,7 +137,8 @@ async fn respond(mut running: Running, mut stdout: ChildStdout, discard: bool) -
         }
     });
     let first = stream::once(std::future::ready(Ok(Frame::data(output.freeze()))));
-    let mut response = Response::new(Either::Right(StreamBody::new(first.chain(rest).boxed())));
+    let body = StreamBody::new(first.chain(rest)).map_err(|error: io::Error| error.into());
+    let mut response = Response::new(body.boxed_unsync());
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response
 }
@@ -172,7 +173,7 @@ async fn read_start(stdout: &mut ChildStdout, output: &mut BytesMut, discard: bo
 
 fn whole(output: Bytes) -> Response<Body> {
     let kind = content_type(&output);
-    let mut response = Response::new(Either::Left(Full::new(output)));
+    let mut response = Response::new(serving::whole(output));
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response
 }
@@ -229,14 +230,4 @@ async fn log(mut stderr: ChildStderr, prefix: Vec<u8>) {
     if !waiting.is_empty() {
         write_line(&prefix, &waiting);
     }
-}
-
-/// Writes one line to standard error.
-pub(super) fn log_line(line: &str) {
-    write_line(&[], line.as_bytes());
-}
-
-fn write_line(prefix: &[u8], line: &[u8]) {
-    // One write, so that lines of several requests do not mix. With nobody listening there is nobody to tell.
-    let _ = io::stderr().lock().write_all(&[prefix, line, b"\n"].concat());
 }

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use crate::world::{
     BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, catalog, request,
 };
+use crate::world::{BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PHP, PYTHON, RUBY, RUST, Server, catalog, request};
 
 /// A project of `examples/`, how it is called, and what must be in its answer.
 struct Project {
@@ -27,6 +28,7 @@ enum Call {
 
 /// Every language's project with a dependency.
 const PROJECTS: [Project; 11] = [
+const PROJECTS: [Project; 10] = [
     Project {
         language: NODEJS,
         folder: "nodejs/markdown",
@@ -73,6 +75,8 @@ const PROJECTS: [Project; 11] = [
     Project {
         language: PERL,
         folder: "perl/invoice",
+        language: RUST,
+        folder: "rust/invoice",
         entry: "",
         call: Call::Get("/?cents=123456"),
         answer: "1,234.56 EUR\n",
@@ -101,17 +105,17 @@ const PROJECTS: [Project; 11] = [
 ];
 
 /// A build that ended.
-struct Built {
-    ok: bool,
+pub(crate) struct Built {
+    pub(crate) ok: bool,
     /// Both outputs.
-    log: String,
+    pub(crate) log: String,
     /// Where the result is, if there is one.
-    result: PathBuf,
+    pub(crate) result: PathBuf,
     _folder: TempDir,
 }
 
 /// Runs a language's build command as the platform does, but in no sandbox.
-async fn build(language: Language, source: &Path) -> Built {
+pub(crate) async fn build(language: Language, source: &Path) -> Built {
     let tools = catalog().prepare_build(language.image, &LogProgress).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -138,7 +142,7 @@ async fn build(language: Language, source: &Path) -> Built {
 }
 
 /// Package managers' caches, kept between runs outside the tree.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let root = std::env::var_os("FISSION_TEST_CACHE").map(PathBuf::from);
     let cache = root.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/fission-test"));
     let cache = cache.join("builds");

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::world::{
     Answer, BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, request,
 };
+use crate::world::{Answer, BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PHP, PYTHON, RUBY, RUST, Server, request};
 
 async fn post(language: Language, example: &str, kind: &str, body: &'static str) -> Answer {
     let folder = tempfile::tempdir().unwrap();
@@ -26,6 +27,7 @@ async fn the_examples_answer_what_their_table_says() {
         (RUBY, "ruby/hello.rb"),
         (PERL, "perl/hello.pl"),
         (JVM, "jvm/Hello.java"),
+        (RUST, "rust/hello.rs"),
         (BINARY, "binary/hello.sh"),
     ] {
         assert_eq!(post(language, example, "text/plain", "").await.text(), "Hello, world!\n", "{example}");

@@ -13,6 +13,7 @@ mod php;
 mod preparation;
 mod python;
 mod ruby;
+mod rust;
 mod variables;
 mod world;
 
@@ -22,6 +23,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use world::{BINARY, DOTNET, FASTAPI, GO, JVM, LANGUAGES, NODEJS, PERL, PHP, RUBY, Server, read_until, request};
+use world::{BINARY, DOTNET, FASTAPI, GO, LANGUAGES, NODEJS, PHP, RUBY, RUST, Server, read_until, request};
 
 #[tokio::test]
 async fn method_path_query_headers_and_body_reach_the_function_and_its_answer_comes_back() {
@@ -311,6 +313,8 @@ async fn a_folder_is_a_package_and_the_entry_point_names_what_is_in_it() {
         (JVM, "Hello", "from a folder"),
         (JVM, "", "main file"),
         (JVM, "Deep", "deep"),
+        (RUST, "hello", "from a folder"),
+        (RUST, "", "main file"),
         (BINARY, "hello", "from a folder"),
     ] {
         let server = Server::with(language, &language.file("folder"), entry).await;
@@ -341,6 +345,8 @@ async fn an_entry_point_that_is_not_there_is_refused_with_what_there_is() {
         (PERL, "../echo", "hello.pl"),
         (JVM, "NotHere", "words.Hello"),
         (JVM, "words.Words", "is no function"),
+        (RUST, "nothere", "hello"),
+        (RUST, "../echo", "hello"),
         (BINARY, "nothere", "hello"),
         (BINARY, "../echo.sh", "hello"),
         (BINARY, "", "hello"),

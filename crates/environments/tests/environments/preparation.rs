@@ -2,7 +2,7 @@
 
 use fission_environments::{Environments, Listen, Options, PrepareError};
 
-use crate::world::{GO, LANGUAGES, NODEJS, PHP, PYTHON, catalog, runtime};
+use crate::world::{GO, LANGUAGES, NODEJS, PHP, PYTHON, RUST, catalog, runtime};
 
 #[tokio::test]
 async fn a_prepared_environment_starts_by_absolute_paths_and_names_what_it_reads() {
@@ -26,7 +26,9 @@ async fn preparing_again_gives_the_same_and_tells_nothing() {
 
 #[tokio::test]
 async fn a_host_without_the_language_is_told_what_to_install() {
-    for (language, program) in [(NODEJS, "node 18.19"), (PYTHON, "python3 3.9"), (GO, "go 1.21"), (PHP, "php 8.1")] {
+    for (language, program) in
+        [(NODEJS, "node 18.19"), (PYTHON, "python3 3.9"), (GO, "go 1.21"), (PHP, "php 8.1"), (RUST, "rustc 1.88")]
+    {
         let folder = tempfile::tempdir().unwrap();
         let options = Options::new(folder.path().join("cache"), folder.path(), "/bin/true");
         let error = Environments::new(options).unwrap().prepare(language.image, &Silent).await.unwrap_err();

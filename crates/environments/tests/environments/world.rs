@@ -41,6 +41,10 @@ pub(crate) const JVM: Language = Language { name: "jvm", image: "fission/jvm-env
 
 /// The table every behaviour all environments share is driven through.
 pub(crate) const LANGUAGES: [Language; 10] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, PERL, JVM, BINARY];
+pub(crate) const RUST: Language = Language { name: "rust", image: "fission/rust-env", extension: "rs" };
+
+/// The table every behaviour all environments share is driven through.
+pub(crate) const LANGUAGES: [Language; 9] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, RUST, BINARY];
 
 impl Language {
     /// A function every language has, by its name without extension.
@@ -62,7 +66,7 @@ pub(crate) fn catalog() -> Environments {
     Environments::new(Options::new(
         cache.join("environments"),
         std::env::var_os("PATH").unwrap_or_default(),
-        env!("CARGO_BIN_EXE_fission-binary-env"),
+        env!("CARGO_BIN_EXE_fission-env-server"),
     ))
     .unwrap()
 }

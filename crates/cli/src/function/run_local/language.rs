@@ -26,6 +26,7 @@ struct Language {
 }
 
 const LANGUAGES: [Language; 11] = [
+const LANGUAGES: [Language; 10] = [
     language(&["nodejs", "node"], "fission/node-env", &["js", "mjs", "cjs"], "package.json"),
     language(&["python"], "fission/python-env", &["py"], "requirements.txt"),
     language(&["python-fastapi", "fastapi"], "fission/python-fastapi-env", &[], ""),
@@ -34,6 +35,7 @@ const LANGUAGES: [Language; 11] = [
     language(&["ruby"], "fission/ruby-env", &["rb"], "Gemfile"),
     language(&["perl"], "fission/perl-env", &["pl", "psgi"], "cpanfile"),
     language(&["jvm", "java"], "fission/jvm-env", &["java", "jar"], "pom.xml"),
+    language(&["rust"], "fission/rust-env", &["rs"], "Cargo.toml"),
     language(&["dotnet"], "fission/dotnet-env", &["cs", "csproj"], ""),
     language(&["binary"], "fission/binary-env", &["sh"], ""),
     language(&["wasm"], "fission/wasm-env", &["wasm"], ""),
@@ -165,6 +167,7 @@ mod tests {
             ("a.php", "fission/php-env"),
             ("a.pl", "fission/perl-env"),
             ("a.jar", "fission/jvm-env"),
+            ("a.rs", "fission/rust-env"),
             ("a.cs", "fission/dotnet-env"),
             ("a.sh", "fission/binary-env"),
             ("a.wasm", "fission/wasm-env"),

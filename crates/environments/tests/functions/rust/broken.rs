@@ -1,0 +1,3 @@
+fn main() {
+    fission_function::serve(|_request| ""
+}

@@ -1,0 +1,5 @@
+//! Does not compile.
+
+fn main() {
+    let _: u8 = "no number";
+}

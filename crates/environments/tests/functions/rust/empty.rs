@@ -1,0 +1,5 @@
+//! Answers with nothing.
+
+fn main() {
+    fission_function::serve(|_request| ())
+}

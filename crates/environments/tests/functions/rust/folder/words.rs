@@ -1,0 +1,3 @@
+//! A module of the package.
+
+pub(crate) const MAIN: &str = "main file";

@@ -1,0 +1,4 @@
+//! What the project's functions share.
+
+/// Words.
+pub const WORDS: &str = "words";

@@ -1,0 +1,5 @@
+//! The smallest function.
+
+fn main() {
+    fission_function::serve(|_request| "Hello, world!\n")
+}
