@@ -203,7 +203,7 @@ async fn cold(platform: &Platform, prefix: &str, code: &Deployment, runs: usize)
 }
 
 /// Has the platform build source, and gives what it made.
-async fn build(platform: &Platform, code: &[u8]) -> Result<Deployment> {
+pub(crate) async fn build(platform: &Platform, code: &[u8]) -> Result<Deployment> {
     platform.source_package("made", "env", code).await?;
     let start = Instant::now();
     loop {

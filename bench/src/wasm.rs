@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::languages::example;
+use crate::languages::{build, example};
 use crate::load::{Connection, closed_loop};
 use crate::platform::{Deployment, Platform};
 use crate::stats::{Samples, figure, heading, row};
@@ -23,13 +23,50 @@ const ROUNDS: usize = 3;
 /// Warm instances of a pool; those of WebAssembly are names.
 const POOL: usize = 3;
 
+/// Starts of the platform whose first call is measured.
+const STARTS: usize = 20;
+/// Longest the first call of a component with a language's runtime in it may take: it is compiled then.
+const COMPILED_WITHIN: Duration = Duration::from_secs(600);
+
 /// Every figure.
 pub(crate) async fn run(binary: &Path) -> Result<()> {
     heading("WebAssembly: the Rust component of `examples/wasm`");
     let component = std::fs::read(example("wasm/hello.wasm"))?;
     cold(binary, &component).await?;
     warm(binary, &component).await?;
-    idle(binary, &component).await
+    idle(binary, &component).await?;
+    heading("WebAssembly: components with their language in them, made by the builder of `examples/wasm`");
+    interpreted(binary, "JavaScript", "wasm/hello.js").await?;
+    interpreted(binary, "Python", "wasm/python/app.py").await
+}
+
+/// A component that brings the runtime of its language: its first calls, after it was compiled in one that is not measured.
+async fn interpreted(binary: &Path, language: &str, source: &str) -> Result<()> {
+    let mut platform = Platform::start(binary).await?;
+    platform.environment("env", "fission/wasm-env", POOL).await?;
+    let code = build(&platform, &std::fs::read(example(source))?).await?;
+    for n in 0..=COLD_STARTS {
+        platform.function(&format!("other-{n}"), "env", &code, 1).await?;
+    }
+    let start = Instant::now();
+    while let Err(error) = call(&platform, &format!("/other-{COLD_STARTS}")).await {
+        ensure!(start.elapsed() < COMPILED_WITHIN, "{language}: {error}");
+    }
+    figure(&format!("{language}, never compiled before"), 1, &format!("{:.1} s", start.elapsed().as_secs_f64()), "");
+    let mut mapped = Vec::with_capacity(STARTS);
+    for _ in 0..STARTS {
+        platform = platform.again().await?;
+        platform.pool_is_full("env", POOL).await?;
+        mapped.push(call(&platform, &format!("/other-{COLD_STARTS}")).await?);
+    }
+    row(
+        &format!("{language}, compiled before, first call after a start of the platform"),
+        &Samples::new(mapped),
+        "mapped from a file and linked in the call",
+    );
+    let known = calls(&platform, "other", COLD_STARTS).await?;
+    row(&format!("{language}, another function of the same component"), &known, "");
+    Ok(())
 }
 
 /// A component with the same code and another digest: a custom section is of no consequence.

@@ -9,6 +9,7 @@ use crate::world::{PATIENCE, Platform};
 /// What the call of each example must have in its answer. Every example of the page is here, and nothing else is.
 const ANSWERS: [(&str, &str); 35] = [
 const ANSWERS: [(&str, &str); 31] = [
+const ANSWERS: [(&str, &str); 34] = [
     ("nodejs/hello.js", "Hello, world!"),
     ("nodejs/echo.js", "\"a\":1"),
     ("nodejs/stream.mjs", "data: tick"),
@@ -46,6 +47,9 @@ const ANSWERS: [(&str, &str); 31] = [
     ("binary/upper.sh", "LOUDER"),
     ("binary/prices", "pen: 1.20"),
     ("wasm/hello.wasm", "Hello, world!"),
+    ("wasm/hello", "Hello, world!"),
+    ("wasm/hello.js", "Hello, Ada!"),
+    ("wasm/python", "Hello, world!"),
 ];
 
 /// The client of WebSockets the page suggests is not everywhere; what answers it is tested in `websocket`.

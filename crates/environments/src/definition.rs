@@ -79,6 +79,9 @@ pub struct Requirement {
     pub probe_with: Option<String>,
     /// What to do when it is missing or too old.
     pub install: String,
+    /// A host without it will do: its placeholder is empty then, and who needs it says so.
+    #[serde(default)]
+    pub optional: bool,
     /// The folder of the real executable belongs to it: shown wherever it is.
     #[serde(default)]
     pub with_folder: bool,

@@ -41,11 +41,12 @@ struct Probe {
     folders: Vec<PathBuf>,
 }
 
-/// Finds every program an environment requires.
+/// Finds every program an environment requires, and those it has a use for.
 pub(crate) async fn find_all(definition: &Definition, search_path: &OsStr) -> Result<Vec<Tool>, PrepareError> {
     let mut tools = Vec::with_capacity(definition.requires.len());
     for requirement in &definition.requires {
         match find(&definition.name, requirement, search_path).await {
+            Err(_) if requirement.optional => {}
             Err(missing) => tools.extend(substitute(requirement, search_path).ok_or(missing)?),
             Ok(tool) => tools.push(tool),
         }

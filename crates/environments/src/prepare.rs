@@ -353,7 +353,12 @@ fn needed(definition: &Definition, tools: &[Tool], home: &Path) -> Vec<PathBuf> 
 }
 
 fn build_tools(definition: &Definition, build: &Build, options: &Options, tools: &[Tool], home: &Path) -> BuildTools {
-    let filled = |word: &String| fill(word, options, tools, home, home);
+    // What this host lacks and need not have is the empty text.
+    let without = |word: String| {
+        let optional = definition.requires.iter().filter(|requirement| requirement.optional);
+        optional.fold(word, |word, missing| word.replace(&format!("{{{}}}", missing.tool), ""))
+    };
+    let filled = |word: &String| without(fill(word, options, tools, home, home));
     let programs = host::locate(&build.programs, &options.search_path);
     let mut read_only = needed(definition, tools, home);
     let mut path: Vec<PathBuf> = Vec::new();

@@ -29,7 +29,7 @@ pub(super) fn runtime(workshop: &Workshop<'_>, name: &str, reference: String) ->
         put_home(&mut contents, home)?;
     }
     let mut variables = languages::put(&mut contents, name, &runtime, Use::Runtime)?;
-    if name == "binary" {
+    if ["binary", "rust"].contains(&name) {
         let server = workshop.compiler.program("fission-env-server")?;
         contents.host_file(&server, settings.entrypoint.first().context("nothing is started")?)?;
     }

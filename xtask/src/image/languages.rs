@@ -32,6 +32,7 @@ pub(super) fn put(contents: &mut Contents, name: &str, runtime: &Runtime, used: 
         "perl" => perl(contents, executable()?, used),
         "jvm" => jvm(contents, used),
         "dotnet" => dotnet(contents, executable()?),
+        "rust" => rust(contents, runtime),
         "binary" => put_shell(contents),
         _ => {
             bail!("what the environment {name} needs in an image is not known; say it in xtask/src/image/languages.rs")
@@ -120,6 +121,53 @@ fn perl(contents: &mut Contents, perl: &Path, used: Use) -> Result<()> {
         match program("cpanm", "") {
             Ok(cpanm) => contents.host_file(&cpanm, "usr/local/bin/cpanm")?,
             Err(_) => super::note("no cpanm on this machine: the builder installs no modules (Debian: cpanminus)"),
+/// The compiler stays where it is, with cargo and the linker.
+fn rust(contents: &mut Contents, runtime: &Runtime) -> Result<()> {
+    let rustc = runtime.argv.last().map(Path::new).context("the environment has no compiler")?;
+    let root = rustc.ancestors().nth(2).context("the compiler is in no folder")?;
+    let own = format!("lib/rustlib/{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let unread = |path: &str| {
+        path == "share" || (path.starts_with("lib/rustlib/") && path.matches('/').count() == 2 && path != own)
+    };
+    contents.host_folder(root, &root.to_string_lossy(), &|path| !unread(path))?;
+    for name in ["rustc", "cargo"] {
+        contents.link(&format!("usr/local/bin/{name}"), &root.join("bin").join(name).to_string_lossy())?;
+    }
+    put_shell(contents)?;
+    linker(contents)
+}
+
+/// What the linker reads of the C library, by the names the C compiler finds it by.
+const LINKED: [&str; 12] = [
+    "Scrt1.o",
+    "crt1.o",
+    "crti.o",
+    "crtn.o",
+    "libc.so",
+    "libc_nonshared.a",
+    "libm.so",
+    "libdl.a",
+    "libpthread.a",
+    "librt.a",
+    "libutil.a",
+    "libgcc_s.so.1",
+];
+
+fn linker(contents: &mut Contents) -> Result<()> {
+    let cc = program("cc", "install it (Debian: apt-get install -y gcc libc6-dev)")?;
+    contents.host_file(&cc, "usr/bin/cc")?;
+    contents.host_file(&program("ld", "install it (Debian: apt-get install -y binutils)")?, "usr/bin/ld")?;
+    let own = output(&cc, &["-print-libgcc-file-name"])?;
+    let own = Path::new(own.trim()).parent().context("the C compiler has no folder")?;
+    // The compilers of languages are not needed to link.
+    let unread = |path: &str| ["cc1", "cc1plus", "lto1", "include", "plugin"].contains(&path);
+    contents.host_folder(own, &own.to_string_lossy(), &|path| !unread(path))?;
+    for name in LINKED {
+        let found = output(&cc, &[&format!("-print-file-name={name}")])?;
+        // One that is not there comes back as it is.
+        if let Ok(real) = Path::new(found.trim()).canonicalize() {
+            let folder = real.parent().map(|folder| folder.join(name));
+            contents.host_file(&real, &folder.unwrap_or_else(|| real.clone()).to_string_lossy())?;
         }
     }
     Ok(())

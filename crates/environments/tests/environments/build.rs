@@ -146,7 +146,7 @@ pub(crate) fn cache() -> PathBuf {
     let root = std::env::var_os("FISSION_TEST_CACHE").map(PathBuf::from);
     let cache = root.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/fission-test"));
     let cache = cache.join("builds");
-    for language in crate::world::LANGUAGES {
+    for language in crate::world::LANGUAGES.iter().chain([&crate::world::WASM]) {
         std::fs::create_dir_all(cache.join(language.name)).unwrap();
     }
     cache

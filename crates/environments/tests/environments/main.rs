@@ -15,6 +15,7 @@ mod python;
 mod ruby;
 mod rust;
 mod variables;
+mod wasm;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -42,6 +42,8 @@ pub(crate) const JVM: Language = Language { name: "jvm", image: "fission/jvm-env
 /// The table every behaviour all environments share is driven through.
 pub(crate) const LANGUAGES: [Language; 10] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, PERL, JVM, BINARY];
 pub(crate) const RUST: Language = Language { name: "rust", image: "fission/rust-env", extension: "rs" };
+/// Has no server: its components are driven through the whole platform.
+pub(crate) const WASM: Language = Language { name: "wasm", image: "fission/wasm-env", extension: "js" };
 
 /// The table every behaviour all environments share is driven through.
 pub(crate) const LANGUAGES: [Language; 9] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, RUST, BINARY];
