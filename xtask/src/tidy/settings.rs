@@ -6,7 +6,12 @@ use super::source::{SourceFile, Tree};
 
 /// The binary's settings, the command line, and the servers inside an instance: variables are how instances are told
 /// what to do, by the published contract of environments.
-const HOMES: &[&str] = &["crates/fission/src/config", "crates/cli/", "crates/environments/src/serving.rs"];
+const HOMES: &[&str] = &[
+    "crates/fission/src/config",
+    "crates/cli/",
+    "crates/environments/src/serving.rs",
+    "environments/rust/sdk/src/container.rs",
+];
 
 pub(super) fn run(tree: &Tree) -> Vec<Offence> {
     let files = tree.platform_rust().filter(|file| !HOMES.iter().any(|home| file.path.starts_with(home)));

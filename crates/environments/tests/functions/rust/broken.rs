@@ -1,3 +1,2 @@
-fn main() {
-    fission_function::serve(|_request| ""
-}
+//! Does not parse.
+fn main() { fission_function::serve(|_request| "" }
