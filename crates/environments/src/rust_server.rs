@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::serving::{self, Body, Connections, Listener, Load, Settings, TWICE, ToldToEnd, text};
 use program::Program;
@@ -53,10 +53,10 @@ async fn serve(settings: &Settings, compiler: Vec<String>) -> io::Result<u8> {
         loading: tokio::sync::Mutex::new(loaded),
     });
     let connections = Connections::new();
-    let mut program = loop {
+    let (mut program, taken) = loop {
         tokio::select! {
             accepted = listener.accept() => container.serve(&connections, accepted),
-            Some(program) = programs.recv() => break program,
+            Some(loaded) = programs.recv() => break loaded,
             () = told_to_end.wait() => {
                 connections.finish().await;
                 return Ok(0);
@@ -64,8 +64,10 @@ async fn serve(settings: &Settings, compiler: Vec<String>) -> io::Result<u8> {
         }
     };
     if program.took_over() {
-        // New connections are the program's.
+        // New connections are the program's, also that of a caller who is told now that the function is there. One that was
+        // accepted here in between would be passed on, by a path that need not lead to the socket any more.
         drop(listener);
+        let _ = taken.send(());
         loop {
             tokio::select! {
                 code = program.ended() => return Ok(code),
@@ -73,6 +75,7 @@ async fn serve(settings: &Settings, compiler: Vec<String>) -> io::Result<u8> {
             }
         }
     }
+    let _ = taken.send(());
     loop {
         tokio::select! {
             accepted = listener.accept() => container.serve(&connections, accepted),
@@ -94,8 +97,8 @@ struct Container {
     upstream: OnceLock<Upstream>,
     /// What the program may take over; nothing once it did.
     listener: Mutex<Option<Arc<Listener>>>,
-    /// Gets the program; locked while one is loaded.
-    loading: tokio::sync::Mutex<mpsc::Sender<Program>>,
+    /// Gets the program, and says when it is in its place; locked while one is loaded.
+    loading: tokio::sync::Mutex<mpsc::Sender<(Program, oneshot::Sender<()>)>>,
 }
 
 impl Container {
@@ -143,9 +146,11 @@ impl Container {
             // This connection is not worth keeping.
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        // Neither fails: a program is loaded once, and the server lives as long as its connections.
+        // None fails: a program is loaded once, and the server lives as long as its connections.
         let _ = self.upstream.set(program.upstream.clone());
-        let _ = loaded.send(program).await;
+        let (taken, in_place) = oneshot::channel();
+        let _ = loaded.send((program, taken)).await;
+        let _ = in_place.await;
         answer
     }
 
