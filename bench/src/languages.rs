@@ -38,8 +38,7 @@ struct Language {
     limits: &'static str,
 }
 
-const LANGUAGES: [Language; 10] = [
-const LANGUAGES: [Language; 9] = [
+const LANGUAGES: [Language; 11] = [
     Language {
         name: "Node.js",
         image: "fission/node-env",
@@ -111,6 +110,8 @@ const LANGUAGES: [Language; 9] = [
         compiled: true,
         version: &["java", "--version"],
         limits: "heap 320 MiB (`JVM_OPTS`); 1000 connections an instance; no WebSockets",
+    },
+    Language {
         name: "Rust",
         image: "fission/rust-env",
         hello: "rust/hello.rs",
@@ -153,13 +154,8 @@ pub(crate) async fn run(binary: &Path, only: Option<&str>) -> Result<()> {
 async fn measure(platform: &Arc<Platform>, language: &Language) -> Result<Found> {
     let code = std::fs::read(example(language.hello))?;
     let literal = Deployment::literal(&code);
-    let compiler = ["go-env", "jvm-env"].iter().any(|name| language.image.contains(name));
+    let compiler = ["go-env", "jvm-env", "rust-env"].iter().any(|name| language.image.contains(name));
     let runs = if compiler { COLD_STARTS / 10 } else { COLD_STARTS };
-    let runs = if ["go-env", "rust-env"].iter().any(|name| language.image.contains(name)) {
-        COLD_STARTS / 10
-    } else {
-        COLD_STARTS
-    };
     let source = cold(platform, "source", &literal, runs).await?;
     row(&format!("cold {}, source", language.name), &source.0, &source.1);
     let built = match language.compiled {

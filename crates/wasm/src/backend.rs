@@ -85,6 +85,7 @@ impl WasmBackend {
             Unusable::Code(why) => refused(format!("{} {why}", program.name)),
             Unusable::Machine(why) => broken(id, format!("cannot have its code: {} {why}", program.name)),
         })?;
+        let reuse = load::reuse(&wishes, &program);
         let files = self.place(id, &given).await?;
         let meta = &given.function.metadata;
         let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
@@ -104,7 +105,7 @@ impl WasmBackend {
             memory,
             outputs: Outputs::new(self.sink.clone(), owner),
         };
-        let instance = Instance::new(names, self.machine.clone(), loaded, stores, wishes.reuse, files);
+        let instance = Instance::new(names, self.machine.clone(), loaded, stores, reuse, files);
         instance.begin().await.map_err(|refusal| match refusal.status {
             503 => broken(id, refusal.message),
             _ => refused(refusal.message),

@@ -33,6 +33,7 @@ mod options;
 mod outgoing;
 mod outputs;
 mod resources;
+mod sections;
 
 pub use backend::WasmBackend;
 pub use options::{Options, WasmError};

@@ -15,8 +15,9 @@ use fission_executor::configuration::{Configuration, File, Root};
 use crate::artifacts::private;
 use crate::hosts::AllowedHosts;
 use crate::instance::Files;
+use crate::sections;
 
-/// Requests one store serves where the function does not say it. Enough that making stores costs nothing, and what a component leaks ends some time.
+/// Requests one store serves where neither the function nor the component says it. Enough that making stores costs nothing, and what a component leaks ends some time.
 const DEFAULT_REUSE: u32 = 1_000;
 /// Where a component finds the folder of its package.
 const PACKAGE: &str = "/userfunc/deployarchive";
@@ -82,7 +83,8 @@ fn components(folder: &Path) -> Result<Vec<String>, String> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wishes {
     pub(crate) hosts: AllowedHosts,
-    pub(crate) reuse: u32,
+    /// Requests one store serves, where the function says it.
+    pub(crate) reuse: Option<u32>,
 }
 
 /// Reads a function's annotations.
@@ -91,12 +93,18 @@ pub(crate) fn wishes(annotations: Option<&BTreeMap<String, String>>) -> Result<W
     let hosts = find(ALLOWED_HOSTS).map(|text| AllowedHosts::parse(text)).transpose();
     let hosts = hosts.map_err(|why| format!("annotation {ALLOWED_HOSTS}: {why}"))?.unwrap_or_default();
     let reuse = match find(REQUESTS_PER_STORE) {
-        None => DEFAULT_REUSE,
-        Some(text) => text.trim().parse().ok().filter(|reuse| *reuse > 0).ok_or_else(|| {
+        None => None,
+        Some(text) => Some(text.trim().parse().ok().filter(|reuse| *reuse > 0).ok_or_else(|| {
             format!("annotation {REQUESTS_PER_STORE}: {text:?} is not a number of requests, 1 or more")
-        })?,
+        })?),
     };
     Ok(Wishes { hosts, reuse })
+}
+
+/// Requests one store serves: what the function says, else what the component says of itself.
+pub(crate) fn reuse(wishes: &Wishes, program: &Program) -> u32 {
+    let own = || sections::requests_per_store(&program.file).ok().flatten();
+    wishes.reuse.or_else(own).unwrap_or(DEFAULT_REUSE)
 }
 
 /// The variables a component starts with: those of the environment's pod and container, then the function's own.

@@ -109,18 +109,6 @@ fn ruby(contents: &mut Contents, ruby: &Path) -> Result<()> {
     put_all(contents, &output(ruby, &["-e", RUBY])?)
 }
 
-/// One a line: where Perl's own modules and those of the system are.
-const PERL: &str = r"print map { qq(\$_\n) } grep { -d } @INC";
-
-fn perl(contents: &mut Contents, perl: &Path, used: Use) -> Result<()> {
-    contents.host_file(perl, "usr/local/bin/perl")?;
-    // Scripts name it by its place.
-    contents.link("usr/bin/perl", "../local/bin/perl")?;
-    put_all(contents, &output(perl, &["-e", PERL])?)?;
-    if used == Use::Builder {
-        match program("cpanm", "") {
-            Ok(cpanm) => contents.host_file(&cpanm, "usr/local/bin/cpanm")?,
-            Err(_) => super::note("no cpanm on this machine: the builder installs no modules (Debian: cpanminus)"),
 /// The compiler stays where it is, with cargo and the linker.
 fn rust(contents: &mut Contents, runtime: &Runtime) -> Result<()> {
     let rustc = runtime.argv.last().map(Path::new).context("the environment has no compiler")?;
@@ -168,6 +156,23 @@ fn linker(contents: &mut Contents) -> Result<()> {
         if let Ok(real) = Path::new(found.trim()).canonicalize() {
             let folder = real.parent().map(|folder| folder.join(name));
             contents.host_file(&real, &folder.unwrap_or_else(|| real.clone()).to_string_lossy())?;
+        }
+    }
+    Ok(())
+}
+
+/// One a line: where Perl's own modules and those of the system are.
+const PERL: &str = r"print map { qq(\$_\n) } grep { -d } @INC";
+
+fn perl(contents: &mut Contents, perl: &Path, used: Use) -> Result<()> {
+    contents.host_file(perl, "usr/local/bin/perl")?;
+    // Scripts name it by its place.
+    contents.link("usr/bin/perl", "../local/bin/perl")?;
+    put_all(contents, &output(perl, &["-e", PERL])?)?;
+    if used == Use::Builder {
+        match program("cpanm", "") {
+            Ok(cpanm) => contents.host_file(&cpanm, "usr/local/bin/cpanm")?,
+            Err(_) => super::note("no cpanm on this machine: the builder installs no modules (Debian: cpanminus)"),
         }
     }
     Ok(())

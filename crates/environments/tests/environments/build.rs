@@ -7,9 +7,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::world::{
-    BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, catalog, request,
+    BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, RUST, Server, catalog, request,
 };
-use crate::world::{BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PHP, PYTHON, RUBY, RUST, Server, catalog, request};
 
 /// A project of `examples/`, how it is called, and what must be in its answer.
 struct Project {
@@ -27,8 +26,7 @@ enum Call {
 }
 
 /// Every language's project with a dependency.
-const PROJECTS: [Project; 11] = [
-const PROJECTS: [Project; 10] = [
+const PROJECTS: [Project; 12] = [
     Project {
         language: NODEJS,
         folder: "nodejs/markdown",
@@ -75,6 +73,11 @@ const PROJECTS: [Project; 10] = [
     Project {
         language: PERL,
         folder: "perl/invoice",
+        entry: "",
+        call: Call::Get("/?cents=123456"),
+        answer: "1,234.56 EUR\n",
+    },
+    Project {
         language: RUST,
         folder: "rust/invoice",
         entry: "",

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use crate::world::{
-    Answer, BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, Server, request,
+    Answer, BINARY, DOTNET, FASTAPI, GO, JVM, Language, NODEJS, PERL, PHP, PYTHON, RUBY, RUST, Server, request,
 };
-use crate::world::{Answer, BINARY, DOTNET, FASTAPI, GO, Language, NODEJS, PHP, PYTHON, RUBY, RUST, Server, request};
 
 async fn post(language: Language, example: &str, kind: &str, body: &'static str) -> Answer {
     let folder = tempfile::tempdir().unwrap();

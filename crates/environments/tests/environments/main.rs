@@ -23,8 +23,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use world::{BINARY, DOTNET, FASTAPI, GO, JVM, LANGUAGES, NODEJS, PERL, PHP, RUBY, Server, read_until, request};
-use world::{BINARY, DOTNET, FASTAPI, GO, LANGUAGES, NODEJS, PHP, RUBY, RUST, Server, read_until, request};
+use world::{BINARY, DOTNET, FASTAPI, GO, JVM, LANGUAGES, NODEJS, PERL, PHP, RUBY, RUST, Server, read_until, request};
 
 #[tokio::test]
 async fn method_path_query_headers_and_body_reach_the_function_and_its_answer_comes_back() {

@@ -38,15 +38,12 @@ pub(crate) const PHP: Language = Language { name: "php", image: "fission/php-env
 pub(crate) const RUBY: Language = Language { name: "ruby", image: "fission/ruby-env", extension: "rb" };
 pub(crate) const PERL: Language = Language { name: "perl", image: "fission/perl-env", extension: "pl" };
 pub(crate) const JVM: Language = Language { name: "jvm", image: "fission/jvm-env", extension: "java" };
-
-/// The table every behaviour all environments share is driven through.
-pub(crate) const LANGUAGES: [Language; 10] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, PERL, JVM, BINARY];
 pub(crate) const RUST: Language = Language { name: "rust", image: "fission/rust-env", extension: "rs" };
 /// Has no server: its components are driven through the whole platform.
 pub(crate) const WASM: Language = Language { name: "wasm", image: "fission/wasm-env", extension: "js" };
 
 /// The table every behaviour all environments share is driven through.
-pub(crate) const LANGUAGES: [Language; 9] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, RUST, BINARY];
+pub(crate) const LANGUAGES: [Language; 11] = [NODEJS, PYTHON, FASTAPI, GO, PHP, DOTNET, RUBY, PERL, JVM, RUST, BINARY];
 
 impl Language {
     /// A function every language has, by its name without extension.

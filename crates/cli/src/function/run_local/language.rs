@@ -25,8 +25,7 @@ struct Language {
     mark: &'static str,
 }
 
-const LANGUAGES: [Language; 11] = [
-const LANGUAGES: [Language; 10] = [
+const LANGUAGES: [Language; 12] = [
     language(&["nodejs", "node"], "fission/node-env", &["js", "mjs", "cjs"], "package.json"),
     language(&["python"], "fission/python-env", &["py"], "requirements.txt"),
     language(&["python-fastapi", "fastapi"], "fission/python-fastapi-env", &[], ""),
