@@ -93,7 +93,7 @@ fn shell(platform: &Platform, command: &str) -> Output {
 
 /// The answer of a call; the route was created a moment ago.
 fn call(platform: &Platform, command: &str) -> String {
-    let command = command.replacen("curl ", "curl -sS --fail-with-body --max-time 100 ", 1);
+    let command = command.replacen("curl ", "curl -sS --fail-with-body --max-time 290 ", 1);
     let deadline = Instant::now() + PATIENCE;
     loop {
         let output = shell(platform, &command);
