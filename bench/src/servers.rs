@@ -75,7 +75,7 @@ pub(crate) async fn router(socket: PathBuf, address: SocketAddr) -> Result<()> {
     sources.functions.replace_all(HashMap::from([(key.clone(), Arc::new(function))]));
     sources.triggers.replace_all(HashMap::from([(key, Arc::new(trigger))]));
     // One thread, as the others are given.
-    let options = Options { threads: 0, ..Options::default() };
+    let options = Options { threads: 1, ..Options::default() };
     let router = Router::new(options, sources, index, Arc::new(Nobody), Vec::new(), BuildInfo::default());
     tokio::spawn(router.clone().follow());
     router.serve_public(TcpListener::bind(address).await?, CancellationToken::new()).await;
