@@ -10,10 +10,10 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::serving::{self, Body, Connections, Load, Settings, TWICE, ToldToEnd, text};
+use crate::serving::{self, Asked, Body, Connections, Load, Settings, TWICE, ToldToEnd, text};
 use program::Program;
 
 /// The hidden subcommand of `fission` that runs this server.
@@ -65,14 +65,10 @@ struct Container {
 
 impl Container {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        match (request.method(), request.uri().path()) {
-            (_, "/healthz") => text(StatusCode::OK, ""),
-            (&Method::POST, "/specialize") => self.specialize(Load::version_1()).await,
-            (&Method::POST, "/v2/specialize") => match Load::read(request.into_body()).await {
-                Ok(load) => self.specialize(load).await,
-                Err(refused) => refused,
-            },
-            _ => match self.program() {
+        match Asked::of(request).await {
+            Err(answer) => answer,
+            Ok(Asked::Load(load)) => self.specialize(load).await,
+            Ok(Asked::Function(request)) => match self.program() {
                 Some(program) => run::run(&program, request).await,
                 None => text(StatusCode::BAD_REQUEST, UNSPECIALIZED),
             },

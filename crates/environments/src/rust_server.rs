@@ -12,11 +12,11 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::serving::{self, Body, Connections, Listener, Load, Settings, TWICE, ToldToEnd, text};
+use crate::serving::{self, Asked, Body, Connections, Listener, Load, Settings, TWICE, ToldToEnd, text};
 use program::Program;
 use proxy::Upstream;
 
@@ -114,14 +114,10 @@ impl Container {
     }
 
     async fn answer(&self, request: Request<Incoming>, passed_on: &proxy::Connection) -> Response<Body> {
-        match (request.method(), request.uri().path()) {
-            (_, "/healthz") => text(StatusCode::OK, ""),
-            (&Method::POST, "/specialize") => self.specialize(Load::version_1()).await,
-            (&Method::POST, "/v2/specialize") => match Load::read(request.into_body()).await {
-                Ok(load) => self.specialize(load).await,
-                Err(refused) => refused,
-            },
-            _ => match self.upstream.get() {
+        match Asked::of(request).await {
+            Err(answer) => answer,
+            Ok(Asked::Load(load)) => self.specialize(load).await,
+            Ok(Asked::Function(request)) => match self.upstream.get() {
                 Some(upstream) => passed_on.send(upstream, request).await,
                 None => text(StatusCode::INTERNAL_SERVER_ERROR, UNSPECIALIZED),
             },

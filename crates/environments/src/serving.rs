@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -173,12 +173,12 @@ pub(crate) struct Load {
 
 impl Load {
     /// That of version 1.
-    pub(crate) fn version_1() -> Self {
+    fn version_1() -> Self {
         Self { filepath: V1_CODE_PATH.into(), function_name: None, env: None }
     }
 
     /// Reads that of version 2; the error is its answer.
-    pub(crate) async fn read(body: Incoming) -> Result<Self, Response<Body>> {
+    async fn read(body: Incoming) -> Result<Self, Response<Body>> {
         let refused = |why: &dyn std::fmt::Display| {
             text(StatusCode::BAD_REQUEST, &format!("the specialize request cannot be read: {why}"))
         };
@@ -195,6 +195,26 @@ impl Load {
     /// The function's own environment variables.
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         self.env.clone().unwrap_or_default()
+    }
+}
+
+/// What a request asks a container for.
+pub(crate) enum Asked {
+    /// To load a function.
+    Load(Load),
+    /// What the function is to answer.
+    Function(Request<Incoming>),
+}
+
+impl Asked {
+    /// Tells by the request; the error is the answer of one that asks for neither.
+    pub(crate) async fn of(request: Request<Incoming>) -> Result<Self, Response<Body>> {
+        match (request.method(), request.uri().path()) {
+            (_, "/healthz") => Err(text(StatusCode::OK, "")),
+            (&Method::POST, "/specialize") => Ok(Self::Load(Load::version_1())),
+            (&Method::POST, "/v2/specialize") => Load::read(request.into_body()).await.map(Self::Load),
+            _ => Ok(Self::Function(request)),
+        }
     }
 }
 

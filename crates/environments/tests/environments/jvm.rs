@@ -4,9 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{JVM, Server, eventually, read_until, request};
+use crate::world::{JVM, Server, eventually, request};
 
 #[tokio::test]
 async fn a_function_may_answer_in_several_ways_and_is_told_when_it_does_not() {
@@ -35,11 +34,7 @@ async fn whatever_a_function_does_fails_its_own_request_only() {
 #[tokio::test]
 async fn an_answer_that_fails_halfway_is_broken_off_and_its_lines_carry_the_id_of_the_request() {
     let server = Server::with(JVM, &JVM.file("Forms.java"), "").await;
-    let mut stream = server.connect().await;
-    let head = "GET /?form=halfway HTTP/1.1\r\nHost: f\r\nX-Fission-Request-ID: r1\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let answer = server.exchange("GET /?form=halfway HTTP/1.1\r\nHost: f\r\nX-Fission-Request-ID: r1\r\n\r\n").await;
     assert!(answer.ends_with("5\r\nfirst\r\n"), "{answer}");
     let line = "\x1er1\x1ejava.lang.IllegalStateException: broke off\n\x1er1\x1e\tat Forms.";
     eventually("the reason", || server.log("stderr").starts_with(line)).await;
@@ -100,28 +95,7 @@ async fn a_jar_is_loaded_under_any_name_and_says_which_functions_it_has() {
 #[tokio::test]
 async fn a_body_that_was_not_read_is_not_taken_for_the_next_request() {
     let server = Server::with(JVM, &JVM.file("Forms.java"), "").await;
-    let mut stream = server.connect().await;
     let one = "POST /?form=unread HTTP/1.1\r\nHost: f\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nGET\r\n4\r\n / H\r\n0\r\nTrailer: x\r\n\r\n";
-    stream.write_all(format!("{one}GET /?form=stream HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
-    let mut answers = String::new();
-    stream.read_to_string(&mut answers).await.unwrap();
+    let answers = server.exchange(&format!("{one}GET /?form=stream HTTP/1.0\r\n\r\n")).await;
     assert!(answers.contains("\r\n\r\nunreadHTTP/1.1 200 OK") && answers.ends_with("\r\n\r\nread"), "{answers}");
-}
-
-#[tokio::test]
-async fn what_is_not_http_is_refused() {
-    let server = Server::with(JVM, &JVM.function("size"), "").await;
-    for request in [
-        "hello\r\n\r\n",
-        "GET / HTTP/1.1\r\nno header\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    ] {
-        let mut stream = server.connect().await;
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let answer = read_until(&mut stream, "\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{request:?}: {answer}");
-    }
 }

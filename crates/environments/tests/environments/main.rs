@@ -6,6 +6,7 @@ mod dotnet;
 mod examples;
 mod fastapi;
 mod go;
+mod http;
 mod jvm;
 mod nodejs;
 mod perl;

@@ -1,8 +1,6 @@
 //! What only the php environment does.
 
-use tokio::io::AsyncWriteExt;
-
-use crate::world::{PHP, Server, eventually, read_until, request};
+use crate::world::{PHP, Server, eventually, request};
 
 #[tokio::test]
 async fn a_script_without_a_function_answers_with_what_it_prints() {
@@ -57,11 +55,7 @@ async fn a_killed_worker_takes_only_its_own_request_with_it() {
     std::fs::write(&code, "<?php function handler($c) { isset($_GET['die']) && posix_kill(getmypid(), SIGKILL); }")
         .unwrap();
     let server = Server::with(PHP, &code, "").await;
-    let mut stream = server.connect().await;
-    stream.write_all(b"GET /?die=1 HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
-    let mut answer = Vec::new();
-    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await.unwrap();
-    assert!(answer.is_empty(), "{answer:?}");
+    assert_eq!(server.exchange("GET /?die=1 HTTP/1.1\r\nHost: f\r\n\r\n").await, "");
     assert_eq!(server.get("/").await.status, 200);
 }
 
@@ -75,32 +69,4 @@ async fn the_logger_and_warnings_write_lines_with_the_id_of_the_request() {
     })
     .await;
     eventually("the warning", || server.log("stderr").starts_with("\x1er1\x1ePHP Warning: Undefined variable")).await;
-}
-
-#[tokio::test]
-async fn bodies_in_chunks_and_pipelined_requests_are_understood() {
-    let server = Server::with(PHP, &PHP.function("size"), "").await;
-    let mut stream = server.connect().await;
-    let one = "POST / HTTP/1.1\r\nHost: f\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n4\r\ndefg\r\n0\r\nTrailer: x\r\n\r\n";
-    stream.write_all(format!("{one}GET / HTTP/1.1\r\nHost: f\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
-    let answers = read_until(&mut stream, "\r\n\r\n0").await;
-    assert!(answers.contains("\r\n\r\n7HTTP/1.1 200 OK"), "{answers}");
-}
-
-#[tokio::test]
-async fn what_is_not_http_is_refused() {
-    let server = Server::with(PHP, &PHP.function("size"), "").await;
-    for request in [
-        "hello\r\n\r\n",
-        "GET / HTTP/1.1\r\nno header\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    ] {
-        let mut stream = server.connect().await;
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let answer = read_until(&mut stream, "\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{request:?}: {answer}");
-    }
 }

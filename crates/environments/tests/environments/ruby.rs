@@ -1,10 +1,6 @@
 //! What only the ruby environment does.
 
-use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::world::{RUBY, Server, eventually, read_until, request};
+use crate::world::{RUBY, Server, eventually, request};
 
 #[tokio::test]
 async fn a_function_may_answer_as_rack_allows_and_is_told_when_it_does_not() {
@@ -29,11 +25,7 @@ async fn whatever_a_function_does_fails_its_own_request_only() {
     }
     // More than there are threads: those that are gone are replaced.
     for _ in 0..20 {
-        let mut stream = server.connect().await;
-        stream.write_all(b"GET /?form=kill HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(server.exchange("GET /?form=kill HTTP/1.1\r\nHost: f\r\n\r\n").await, "");
     }
     assert_eq!(server.get("/?form=response").await.status, 202);
 }
@@ -41,11 +33,7 @@ async fn whatever_a_function_does_fails_its_own_request_only() {
 #[tokio::test]
 async fn an_answer_that_fails_halfway_is_broken_off_and_its_lines_carry_the_id_of_the_request() {
     let server = Server::with(RUBY, &RUBY.file("forms.rb"), "").await;
-    let mut stream = server.connect().await;
-    let head = "GET /?form=halfway HTTP/1.1\r\nHost: f\r\nX-Fission-Request-ID: r1\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let answer = server.exchange("GET /?form=halfway HTTP/1.1\r\nHost: f\r\nX-Fission-Request-ID: r1\r\n\r\n").await;
     assert!(answer.ends_with("5\r\nfirst\r\n"), "{answer}");
     eventually("the reason", || {
         let line = server.log("stderr");
@@ -92,24 +80,4 @@ async fn what_code_defined_before_it_failed_to_load_is_taken_back() {
 async fn a_gem_is_loaded_from_where_its_specification_says() {
     let server = Server::with(RUBY, &RUBY.file("gems"), "").await;
     assert_eq!(server.get("/").await.text(), "not in lib");
-}
-
-#[tokio::test]
-async fn more_connections_than_threads_are_kept_and_idle_ones_hold_up_none() {
-    let server = Server::with(RUBY, &RUBY.function("unicode"), "").await;
-    let mut connections = Vec::new();
-    for _ in 0..64 {
-        connections.push(server.connect().await);
-    }
-    let started = Instant::now();
-    for _ in 0..3 {
-        for connection in &mut connections {
-            connection.write_all(b"GET / HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
-        }
-        for connection in &mut connections {
-            read_until(connection, "🌍").await;
-        }
-    }
-    // Puma left to itself keeps a thread for 0.2 s at each of them.
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
