@@ -20,9 +20,17 @@ use crate::guest::Guest;
 use crate::lock;
 use crate::machine::Machine;
 use crate::options::{Options, WasmError};
+use crate::sections;
+
+/// A component as it is mapped, for all functions it is the code of.
+pub(crate) struct Loaded {
+    pub(crate) code: Code,
+    /// Requests one of its stores serves, where the component says it.
+    pub(crate) requests_per_store: Option<u32>,
+}
 
 /// Code that is linked and mapped, ready for stores.
-pub(crate) enum Loaded {
+pub(crate) enum Code {
     /// Answers requests.
     Component(ProxyPre<Guest>),
     /// Runs once for each.
@@ -76,12 +84,12 @@ impl Artifacts {
             return Ok(loaded);
         }
         let at = self.folder.join(format!("{key}.cwasm"));
-        if let Some(loaded) = self.mapped(key, &at)? {
+        if let Some(loaded) = self.mapped(key, &at, file)? {
             return Ok(loaded);
         }
         let turn = self.turn.clone().lock_owned().await;
         // Whoever had the turn before may have compiled the same.
-        if let Some(loaded) = self.mapped(key, &at)? {
+        if let Some(loaded) = self.mapped(key, &at, file)? {
             return Ok(loaded);
         }
         let work = Compilation {
@@ -98,7 +106,7 @@ impl Artifacts {
         });
         let compiled = compiled.await;
         compiled.map_err(|error| Unusable::Machine(format!("could not be compiled: {error}")))??;
-        let loaded = self.mapped(key, &at)?;
+        let loaded = self.mapped(key, &at, file)?;
         loaded.ok_or_else(|| Unusable::Machine("was compiled, and its machine code is gone".to_owned()))
     }
 
@@ -107,7 +115,7 @@ impl Artifacts {
     }
 
     /// Maps and links machine code that is there. A file that cannot be used is removed.
-    fn mapped(&self, key: &str, at: &Path) -> Result<Option<Arc<Loaded>>, Unusable> {
+    fn mapped(&self, key: &str, at: &Path, file: &Path) -> Result<Option<Arc<Loaded>>, Unusable> {
         if let Some(loaded) = self.known(key) {
             return Ok(Some(loaded));
         }
@@ -123,10 +131,13 @@ impl Artifacts {
             }
         };
         let _ = File::open(at).and_then(|file| file.set_modified(SystemTime::now()));
-        let loaded = Arc::new(match mapped {
-            Mapped::Component(component) => Loaded::Component(self.link(&component)?),
-            Mapped::Module(module) => Loaded::Command(self.link_command(&module)?),
-        });
+        let code = match mapped {
+            Mapped::Component(component) => Code::Component(self.link(&component)?),
+            Mapped::Module(module) => Code::Command(self.link_command(&module)?),
+        };
+        // It could be read when it was compiled; without its word it is used as any other.
+        let requests_per_store = sections::requests_per_store(file).ok().flatten();
+        let loaded = Arc::new(Loaded { code, requests_per_store });
         let mut known = lock(&self.loaded);
         known.retain(|_, loaded| loaded.strong_count() > 0);
         known.insert(key.to_owned(), Arc::downgrade(&loaded));

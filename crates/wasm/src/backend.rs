@@ -85,7 +85,7 @@ impl WasmBackend {
             Unusable::Code(why) => refused(format!("{} {why}", program.name)),
             Unusable::Machine(why) => broken(id, format!("cannot have its code: {} {why}", program.name)),
         })?;
-        let reuse = load::reuse(&wishes, &program);
+        let reuse = load::reuse(wishes.reuse, loaded.requests_per_store);
         let files = self.place(id, &given).await?;
         let meta = &given.function.metadata;
         let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());

@@ -20,7 +20,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error, WasiHttpView};
 
-use crate::artifacts::Loaded;
+use crate::artifacts::Code;
 use crate::command;
 use crate::guest::Guest;
 use crate::instance::{Instance, Ready};
@@ -46,9 +46,9 @@ pub(crate) async fn serve(
     request: Request<LocalBody>,
 ) -> Result<Response<LocalBody>, Refusal> {
     let (sender, mut receiver) = oneshot::channel();
-    let mut work: Work = match &*instance.loaded {
-        Loaded::Component(pre) => Box::pin(work(instance.clone(), pre.clone(), request, sender)),
-        Loaded::Command(pre) => Box::pin(command::work(instance.clone(), pre.clone(), request, sender)),
+    let mut work: Work = match &instance.loaded.code {
+        Code::Component(pre) => Box::pin(work(instance.clone(), pre.clone(), request, sender)),
+        Code::Command(pre) => Box::pin(command::work(instance.clone(), pre.clone(), request, sender)),
     };
     let mut waiting = true;
     let first = poll_fn(|cx| {

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use wasmtime::{Store, WasmBacktrace};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 
-use crate::artifacts::Loaded;
+use crate::artifacts::{Code, Loaded};
 use crate::call;
 use crate::failures::Names;
 use crate::guest::{Given, Guest, MemoryLimit};
@@ -102,7 +102,7 @@ impl Instance {
     /// Makes the first store, so that what cannot even begin is found before a request comes. A command has none: it runs
     /// once for each request.
     pub(crate) async fn begin(&self) -> Result<(), Refusal> {
-        if let Loaded::Component(pre) = &*self.loaded {
+        if let Code::Component(pre) = &self.loaded.code {
             let _running = self.machine.running();
             let first = self.make(pre).await?;
             lock(&self.idle).push(first);

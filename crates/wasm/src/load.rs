@@ -15,9 +15,9 @@ use fission_executor::configuration::{Configuration, File, Root};
 use crate::artifacts::private;
 use crate::hosts::AllowedHosts;
 use crate::instance::Files;
-use crate::sections;
 
-/// Requests one store serves where neither the function nor the component says it. Enough that making stores costs nothing, and what a component leaks ends some time.
+/// Requests one store serves where neither the function nor the component says it. Enough that making stores costs nothing,
+/// and what a component leaks ends some time.
 const DEFAULT_REUSE: u32 = 1_000;
 /// Where a component finds the folder of its package.
 const PACKAGE: &str = "/userfunc/deployarchive";
@@ -92,19 +92,19 @@ pub(crate) fn wishes(annotations: Option<&BTreeMap<String, String>>) -> Result<W
     let find = |name: &str| annotations.and_then(|all| all.get(name));
     let hosts = find(ALLOWED_HOSTS).map(|text| AllowedHosts::parse(text)).transpose();
     let hosts = hosts.map_err(|why| format!("annotation {ALLOWED_HOSTS}: {why}"))?.unwrap_or_default();
-    let reuse = match find(REQUESTS_PER_STORE) {
-        None => None,
-        Some(text) => Some(text.trim().parse().ok().filter(|reuse| *reuse > 0).ok_or_else(|| {
-            format!("annotation {REQUESTS_PER_STORE}: {text:?} is not a number of requests, 1 or more")
-        })?),
-    };
+    let number =
+        |text: &String| {
+            text.trim().parse().ok().filter(|reuse| *reuse > 0).ok_or_else(|| {
+                format!("annotation {REQUESTS_PER_STORE}: {text:?} is not a number of requests, 1 or more")
+            })
+        };
+    let reuse = find(REQUESTS_PER_STORE).map(number).transpose()?;
     Ok(Wishes { hosts, reuse })
 }
 
 /// Requests one store serves: what the function says, else what the component says of itself.
-pub(crate) fn reuse(wishes: &Wishes, program: &Program) -> u32 {
-    let own = || sections::requests_per_store(&program.file).ok().flatten();
-    wishes.reuse.or_else(own).unwrap_or(DEFAULT_REUSE)
+pub(crate) fn reuse(wished: Option<u32>, own: Option<u32>) -> u32 {
+    wished.or(own).unwrap_or(DEFAULT_REUSE)
 }
 
 /// The variables a component starts with: those of the environment's pod and container, then the function's own.

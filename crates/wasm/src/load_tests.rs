@@ -9,12 +9,13 @@ fn saying(annotations: serde_json::Value) -> Result<Wishes, String> {
 }
 
 #[test]
-fn a_store_serves_many_requests_unless_the_function_says_otherwise() {
-    let reuse = |annotations| saying(annotations).map(|wishes| wishes.reuse);
-    assert_eq!(reuse(json!({})), Ok(None));
-    assert_eq!(reuse(json!({ REQUESTS_PER_STORE: "1" })), Ok(Some(1)));
+fn a_store_serves_many_requests_unless_the_function_or_else_the_component_says_otherwise() {
+    let reuse = |annotations, own| saying(annotations).map(|wishes| super::reuse(wishes.reuse, own));
+    assert_eq!(reuse(json!({}), None), Ok(DEFAULT_REUSE));
+    assert_eq!(reuse(json!({}), Some(1)), Ok(1));
+    assert_eq!(reuse(json!({ REQUESTS_PER_STORE: "7" }), Some(1)), Ok(7));
     for wrong in ["0", "many", "-1"] {
-        let why = reuse(json!({ REQUESTS_PER_STORE: wrong })).unwrap_err();
+        let why = reuse(json!({ REQUESTS_PER_STORE: wrong }), None).unwrap_err();
         assert!(why.contains(REQUESTS_PER_STORE) && why.contains(wrong), "{why}");
     }
 }
