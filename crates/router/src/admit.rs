@@ -22,7 +22,7 @@ pub(crate) async fn admit(router: &Router, backend: &Backend, timing: &mut Timin
     let started = Instant::now();
     let deadline = started + backend.admit_timeout;
     let request = ColdRequest { function: backend.function.clone(), endpoints: backend.endpoints.clone(), deadline };
-    let asked = router.lanes().at_home(router.executor.admit(request));
+    let asked = router.workers().at_home(router.executor.admit(request));
     let answer = tokio::time::timeout_at((deadline + GRACE).into(), asked).await;
     match answer {
         Ok(Ok(admission)) => {

@@ -133,7 +133,7 @@ impl Call<'_> {
 
     /// Has an instance looked at that did not work.
     fn suspect(&self, lease: &Lease) {
-        let _home = self.router.lanes().home().enter();
+        let _home = self.router.workers().home().enter();
         self.router.executor.suspect(&self.backend.endpoints, lease.endpoint());
     }
 
@@ -158,7 +158,7 @@ impl Call<'_> {
         }
         self.suspect(lease);
         let what = error.map_or("closed the connection without answering", errors::explain);
-        match self.router.lanes().at_home(self.router.executor.ended(lease.endpoint())).await {
+        match self.router.workers().at_home(self.router.executor.ended(lease.endpoint())).await {
             Some(how) => errors::ended(&self.backend.key, &how),
             None => errors::function_error(&self.backend.key, what),
         }

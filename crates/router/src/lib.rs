@@ -14,7 +14,8 @@
 //!
 //! This crate never starts or ends an instance, stores nothing, and knows no backend.
 //!
-//! Start reading in `server`; the route table is in `routes`, the threads are in `lanes`. `remote` is the executor where it is another process.
+//! Start reading in `server`; the route table is in `routes`, the threads are in `workers`. `remote` is the executor where
+//! it is another process.
 
 mod admit;
 #[doc(hidden)]
@@ -29,7 +30,6 @@ mod forward;
 mod functions;
 mod headers;
 mod internal;
-mod lanes;
 mod local;
 mod metrics;
 mod options;
@@ -42,6 +42,7 @@ mod server;
 mod timing;
 mod transport;
 mod upgrade;
+mod workers;
 
 pub use options::{BuildInfo, Options, Sources};
 pub use remote::RemoteExecutor;

@@ -14,8 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::body::{Held, RequestBody, ResponseBody, Source, Watchdog};
 use crate::forward::{Call, Failed};
-use crate::lanes::Lanes;
 use crate::timing::Timing;
+use crate::workers::Workers;
 use crate::{errors, headers};
 
 /// Calls an admitted instance. One that cannot switch protocols answers as if it had not been asked to.
@@ -32,7 +32,7 @@ pub(crate) async fn send(
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     let sent = timing.sends();
     let watchdog = Watchdog::start(call.backend.time_limit, sent);
-    let answer = answer(call.router.lanes(), service.0.call(request.map(boxed)));
+    let answer = answer(call.router.workers(), service.0.call(request.map(boxed)));
     let answer = tokio::time::timeout_at(watchdog.next().into(), answer).await;
     timing.function = sent.elapsed();
     match answer {
@@ -44,12 +44,12 @@ pub(crate) async fn send(
 
 /// An instance's answer. One that is there at once costs no change of threads; one that takes its time computes at home, where
 /// it keeps no other connection waiting.
-async fn answer(lanes: &Lanes, call: LocalCall) -> Result<Response<LocalBody>, Refusal> {
-    let mut call = lanes.at_home(call);
+async fn answer(workers: &Workers, call: LocalCall) -> Result<Response<LocalBody>, Refusal> {
+    let mut call = workers.at_home(call);
     if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx))).await {
         return answer;
     }
-    match AbortOnDropHandle::new(lanes.home().spawn(call)).await {
+    match AbortOnDropHandle::new(workers.home().spawn(call)).await {
         Ok(answer) => answer,
         Err(error) => {
             let message = format!("the call of an instance in this process ended without an answer: {error}");

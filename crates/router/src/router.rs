@@ -14,12 +14,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::conditions::Verdicts;
-use crate::lanes::Lanes;
 use crate::metrics::Metrics;
 use crate::options::{BuildInfo, Options, Sources};
 use crate::routes::planner::Planner;
 use crate::routes::table::Table;
 use crate::server::{self, Listener};
+use crate::workers::Workers;
 
 /// The data plane of one process.
 pub struct Router {
@@ -35,7 +35,7 @@ pub struct Router {
     ready: AtomicBool,
     leaving: AtomicBool,
     verdicts: Verdicts,
-    lanes: OnceLock<Lanes>,
+    workers: OnceLock<Workers>,
 }
 
 impl Router {
@@ -61,7 +61,7 @@ impl Router {
             ready: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             verdicts: Verdicts::default(),
-            lanes: OnceLock::new(),
+            workers: OnceLock::new(),
         })
     }
 
@@ -133,8 +133,8 @@ impl Router {
     }
 
     /// The threads that serve. The runtime that asks first is their home.
-    pub(crate) fn lanes(&self) -> &Lanes {
-        self.lanes.get_or_init(|| Lanes::start(self.options.threads))
+    pub(crate) fn workers(&self) -> &Workers {
+        self.workers.get_or_init(|| Workers::start(self.options.threads))
     }
 
     /// Serves the routes of triggers until `shutdown`, then drains. Returns when everything is finished.

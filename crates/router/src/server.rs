@@ -107,10 +107,10 @@ pub(crate) async fn serve(router: Arc<Router>, which: Listener, listener: TcpLis
         let registered = open.add(state.clone());
         let connection = Connection { router: router.clone(), which, state, tunnels: tunnels.clone() };
         let builder = builder.clone();
-        let lane = router.lanes().place();
-        let handle = lane.handle().clone();
+        let worker = router.workers().place();
+        let handle = worker.handle().clone();
         let served = async move {
-            let _held = (place, registered, lane);
+            let _held = (place, registered, worker);
             // What notices its bytes is the thread that serves it.
             match socket.into_std().and_then(TcpStream::from_std) {
                 Ok(socket) => connection.run(&builder, socket, peer).await,

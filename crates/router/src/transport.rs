@@ -20,8 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::body::RequestBody;
-use crate::lanes;
 use crate::options::Options;
+use crate::workers;
 
 /// Pause between tries while an instance's queue of connections is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -36,7 +36,7 @@ pub(crate) enum Stream {
 /// A connection to an instance, and the two ends hyper gives us of it.
 pub(crate) struct Link {
     /// The thread that notices its bytes.
-    lane: usize,
+    worker: usize,
     sender: SendRequest<RequestBody>,
     connection: Connection<TokioIo<Stream>, RequestBody>,
     ended: bool,
@@ -109,7 +109,7 @@ impl Transport {
 
     /// The idle connection this thread used last, if it is still young enough.
     pub(crate) fn take(&self) -> Option<Box<Link>> {
-        let mut idle = self.idle.get(lanes::current())?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.get(workers::current())?.lock().unwrap_or_else(PoisonError::into_inner);
         let link = idle.pop()?;
         if link.idle_since.elapsed() < self.max_idle_age {
             return Some(link);
@@ -125,7 +125,7 @@ impl Transport {
             return;
         }
         link.idle_since = Instant::now();
-        let Some(idle) = self.idle.get(link.lane) else { return };
+        let Some(idle) = self.idle.get(link.worker) else { return };
         let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < self.max_idle {
             idle.push(link);
@@ -137,7 +137,7 @@ impl Transport {
 pub(crate) async fn connect(address: &Address, timeout: Duration) -> io::Result<Box<Link>> {
     let stream = dial(address, timeout).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    Ok(Box::new(Link { lane: lanes::current(), sender, connection, ended: false, idle_since: Instant::now() }))
+    Ok(Box::new(Link { worker: workers::current(), sender, connection, ended: false, idle_since: Instant::now() }))
 }
 
 /// A new byte stream to an address.

@@ -1,9 +1,9 @@
 //! Threads that serve connections, as many as there are processors. A connection stays on its thread with everything it
 //! uses, the connections to instances too, so that no request wakes another thread or is looked for by one: on two cores
-//! that halves the processor time of a request (README.md has the figures).
+//! that takes a quarter to a half off the processor time of a request (README.md has the figures).
 //!
 //! What a request has others do (the executor, a component that computes) belongs to the runtime the router was started
-//! on, its home: lanes do nothing but carry requests.
+//! on, its home: workers do nothing but carry requests.
 
 use std::cell::Cell;
 use std::io;
@@ -14,52 +14,52 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::context::TokioContext;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// What lanes are called in tools that show threads.
+/// What workers are called in tools that show threads.
 const THREAD_NAME: &str = "router";
 
 thread_local! {
-    /// Which lane this thread is; 0 for all others.
-    static LANE: Cell<usize> = const { Cell::new(0) };
+    /// Which worker this thread is; 0 for all others.
+    static WORKER: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Number of this thread's lane, from 1; 0 for a thread that is none.
+/// Number of this thread's worker, from 1; 0 for a thread that is none.
 pub(crate) fn current() -> usize {
-    LANE.get()
+    WORKER.get()
 }
 
-/// The lanes of one router, and its home.
-pub(crate) struct Lanes {
+/// The workers of one router, and its home.
+pub(crate) struct Workers {
     home: Handle,
-    lanes: Vec<Lane>,
+    workers: Vec<Worker>,
     /// Ends the threads with the router.
     _stop: DropGuard,
 }
 
 /// One thread.
-struct Lane {
+struct Worker {
     handle: Handle,
     connections: Arc<AtomicUsize>,
 }
 
-impl Lanes {
+impl Workers {
     /// Starts threads; the caller's runtime is their home. Without any, or when they cannot be had, everything is done at home.
     pub(crate) fn start(count: usize) -> Self {
         let stop = CancellationToken::new();
-        let lanes: io::Result<Vec<Lane>> = (1..=count).map(|number| Lane::start(number, &stop)).collect();
-        let lanes = lanes.unwrap_or_else(|error| {
+        let workers: io::Result<Vec<Worker>> = (1..=count).map(|number| Worker::start(number, &stop)).collect();
+        let workers = workers.unwrap_or_else(|error| {
             tracing::warn!(%error, count, "threads for connections could not be started; the others serve them");
             Vec::new()
         });
-        Self { home: Handle::current(), lanes, _stop: stop.drop_guard() }
+        Self { home: Handle::current(), workers, _stop: stop.drop_guard() }
     }
 
     /// A place for one more connection: where there are fewest.
     pub(crate) fn place(&self) -> Place {
-        let Some(lane) = self.lanes.iter().min_by_key(|lane| lane.connections.load(Ordering::Relaxed)) else {
+        let Some(worker) = self.workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else {
             return Place { handle: self.home.clone(), counted: None };
         };
-        lane.connections.fetch_add(1, Ordering::Relaxed);
-        Place { handle: lane.handle.clone(), counted: Some(lane.connections.clone()) }
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        Place { handle: worker.handle.clone(), counted: Some(worker.connections.clone()) }
     }
 
     /// Has what a future starts (tasks, timers, connections) belong to the home.
@@ -73,12 +73,12 @@ impl Lanes {
     }
 }
 
-impl Lane {
+impl Worker {
     fn start(number: usize, stop: &CancellationToken) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (handle, stop) = (runtime.handle().clone(), stop.clone());
         std::thread::Builder::new().name(format!("{THREAD_NAME}-{number}")).spawn(move || {
-            LANE.set(number);
+            WORKER.set(number);
             runtime.block_on(stop.cancelled());
         })?;
         Ok(Self { handle, connections: Arc::default() })
