@@ -2,7 +2,7 @@
 
 use fission_testkit::registry::{Item, Registry, layer};
 
-use crate::world::{Cluster, PLATFORM, node, optional};
+use crate::world::{Cluster, PLATFORM, node, optional, skipped};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_asks_for_an_ingress_has_one_as_long_as_it_asks() {
@@ -48,28 +48,21 @@ async fn a_route_that_asks_for_an_ingress_has_one_as_long_as_it_asks() {
 async fn code_comes_from_a_registry_and_only_from_the_digest_that_was_asked_for() {
     let cluster = Cluster::shared("oci").await;
     let Some(host) = optional("FISSION_TEST_HOST") else {
-        eprintln!("SKIPPED: code from a registry, as pods of this cluster cannot reach this machine");
-        return;
+        return skipped("code from a registry, as pods of this cluster cannot reach this machine");
     };
     let registry = Registry::start_at((host.parse::<std::net::IpAddr>().unwrap(), 0)).await.unwrap();
     let code = |text: &str| layer(&[Item::File("hello.js", 0o644, &node(text))]);
     let digest = registry.push("team/hello", "v1", &[code("from the registry")]);
     let env = cluster.environment("fission/node-env", 1);
-    let name = cluster.name("pulled");
     let image = format!("{}/team/hello:v1@{digest}", registry.host());
-    cluster.fission_ok(&[
-        "function",
-        "create",
-        "--name",
-        &name,
-        "--env",
-        &env,
-        "--oci",
-        &image,
-        "--entrypoint",
-        "hello",
-    ]);
-    cluster.route(&name);
+    let create = |word: &str| {
+        let name = cluster.name(word);
+        let of = ["function", "create", "--name", &name, "--env", &env, "--oci", &image, "--entrypoint", "hello"];
+        cluster.fission_ok(&of);
+        cluster.route(&name);
+        name
+    };
+    let name = create("pulled");
     cluster.answers(&format!("/{name}"), "from the registry").await;
     assert!(registry.served() >= 2, "a manifest and a layer");
 
@@ -77,20 +70,7 @@ async fn code_comes_from_a_registry_and_only_from_the_digest_that_was_asked_for(
     let other = registry.push("team/hello", "v1", &[code("something else")]);
     assert_ne!(other, digest);
     registry.claim("team/hello", &digest, b"{\"schemaVersion\": 2}".to_vec());
-    let liar = cluster.name("lied");
-    cluster.fission_ok(&[
-        "function",
-        "create",
-        "--name",
-        &liar,
-        "--env",
-        &env,
-        "--oci",
-        &image,
-        "--entrypoint",
-        "hello",
-    ]);
-    cluster.route(&liar);
+    let liar = create("lied");
     let (status, why) = cluster.until(&format!("/{liar}"), |(status, _)| *status >= 500).await;
     assert!(why.contains("digest"), "{status} {why}");
 }

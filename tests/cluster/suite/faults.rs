@@ -154,8 +154,7 @@ async fn the_kubelet_restarts_and_functions_go_on() {
     assert_eq!(cluster.pods(&name), before);
 }
 
-/// Said aloud, so that a run on a foreign cluster shows what it could not test.
-#[allow(clippy::print_stderr, reason = "it is for who reads the run")]
+/// A fault that only the tests' own cluster can have.
 pub(crate) fn skipped(fault: &str) {
-    eprintln!("SKIPPED: {fault} needs the tests' own cluster");
+    crate::world::skipped(&format!("{fault}, which needs the tests' own cluster"));
 }

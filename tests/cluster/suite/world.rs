@@ -1,5 +1,6 @@
 //! The cluster of this run, and what a test does to it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -50,6 +51,11 @@ fn required(name: &str) -> String {
 #[allow(clippy::disallowed_methods, reason = "what the script that starts the tests says")]
 pub(crate) fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Says that something was not tried, past the test runner, which keeps what tests that pass print.
+pub(crate) fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {what}");
 }
 
 impl Cluster {
@@ -331,7 +337,6 @@ impl Load {
 }
 
 fn run(command: &mut Command, input: Option<&str>) -> Output {
-    use std::io::Write as _;
     let mut child = command
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
