@@ -323,7 +323,9 @@ fn version(language: &Language) -> String {
         Command::new(sdk.unwrap_or_default()).args(arguments).env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1").output()
     });
     let text = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.trim_start_matches(|letter: char| !letter.is_ascii_digit()).trim().to_owned()
+    // Some go on with dates and more lines.
+    let number = text.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+    number.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 #[allow(clippy::print_stdout)] // the table is the product
