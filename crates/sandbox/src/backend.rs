@@ -16,6 +16,7 @@ use fission_rpc::endpoint::{Address, InstanceId};
 use fission_rpc::logs::{LogOwner, LogSink};
 use tokio::sync::{mpsc, watch};
 
+use crate::appear::{Appearances, Appearing};
 use crate::build::{BuildOptions, SandboxBuilder};
 use crate::control::{Control, Spawned};
 use crate::instance::{Directories, Instance, Place, SOCKET, owner_of};
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) runtimes: Arc<dyn RuntimeSource>,
     prepared: Mutex<HashMap<String, Arc<Prepared>>>,
     instances: Mutex<HashMap<InstanceId, Arc<Instance>>>,
+    /// `None` where the host allows no more of it; then servers are looked for now and then.
+    appearances: Option<Appearances>,
     pub(crate) next: AtomicU64,
     exits: mpsc::UnboundedSender<InstanceExit>,
 }
@@ -86,6 +89,7 @@ impl SandboxBackend {
             runtimes,
             prepared: Mutex::default(),
             instances: Mutex::default(),
+            appearances: Appearances::listen().ok(),
             next: AtomicU64::new(1),
             exits,
         };
@@ -222,6 +226,10 @@ impl Shared {
         let guard = Unfinished { shared: Arc::downgrade(&self), instance: Some(instance.clone()) };
         let (outputs, writers) = Outputs::make().map_err(|error| broken(&spec.id, error))?;
         let (network, limits) = (plan.network.clone(), plan.limits);
+        let appearing = match &instance.first_address {
+            Address::Unix(_) => self.appearances.as_ref().and_then(|all| all.watch(&instance.directories.socket).ok()),
+            Address::Tcp(_) | Address::Local(_) => None,
+        };
         let request = self.spawn_request(&prepared, plan, &instance, control.report());
         let spawned = match control.spawn(request, writers, ended).await {
             Ok(spawned) => spawned,
@@ -235,7 +243,7 @@ impl Shared {
         if let Some(why) = isolation::refusal(&self.options.require, &missing) {
             return Err(unsupported(environment, format!("an instance of it {why}")));
         }
-        self.until_ready(&instance, outputs).await?;
+        self.until_ready(&instance, outputs, appearing.as_ref()).await?;
         if let Address::Unix(path) = &instance.address {
             let taken = instance.directories.take_socket(instance.user, path);
             taken.map_err(|error| broken(&spec.id, format_args!("cannot be reached: {error}")))?;
@@ -325,11 +333,16 @@ impl Shared {
     }
 
     /// Waits until the server answers, and gives its outputs to the log store however that goes.
-    async fn until_ready(&self, instance: &Instance, outputs: Outputs) -> Result<(), BackendError> {
+    async fn until_ready(
+        &self,
+        instance: &Instance,
+        outputs: Outputs,
+        appearing: Option<&Appearing>,
+    ) -> Result<(), BackendError> {
         let mut outputs = Some(outputs);
         let owner = || instance.owner.clone();
         let why = {
-            let ready = wire::until_ready(&instance.first_address);
+            let ready = wire::until_ready(&instance.first_address, appearing);
             let too_late = tokio::time::sleep(self.options.ready_timeout);
             let mut look = tokio::time::interval(OUTPUT_LOOK);
             tokio::pin!(ready, too_late);

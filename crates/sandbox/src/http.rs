@@ -12,9 +12,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::appear::Appearing;
+
 /// Most of an answer that is read, in bytes; what an environment says about broken code is shown to people.
 const MAX_ANSWER: usize = 64 * 1024;
-/// First pause between two looks whether a server is there. Starting one takes 10 to 400 ms.
+/// First pause between two looks whether a server is there, where nothing tells. Starting one takes 10 to 400 ms.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
@@ -26,12 +28,21 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// Waits until a server gives any HTTP answer. Does not end before that.
-pub(crate) async fn until_ready(address: &Address) {
+/// Waits until a server gives any HTTP answer. Does not end before that. `appearing`: tells when its socket is made.
+pub(crate) async fn until_ready(address: &Address, appearing: Option<&Appearing>) {
     let mut pause = FIRST_PAUSE;
     while ask(address, Method::GET, "/healthz", "text/plain", Bytes::new()).await.is_err() {
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        let told = async {
+            match appearing {
+                Some(appearing) => appearing.something().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // It makes its socket a moment before it listens.
+            () = told => pause = FIRST_PAUSE,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+        }
     }
 }
 

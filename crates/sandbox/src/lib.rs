@@ -16,6 +16,7 @@
 //! * requests to an instance reach its own server: its socket is out of its reach before it runs anyone's code;
 //! * an instance that was told to end is never reported as having ended by itself.
 
+mod appear;
 pub mod backend;
 pub mod build;
 mod code;
