@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::instance::Directories;
 use crate::launcher::init::INSIDE_ID;
-use crate::protocol::{Bind, Tree};
+use crate::protocol::{Bind, Common, Tree};
 
 /// Directory of the function's code inside an instance.
 pub(crate) const USERFUNC: &str = "/userfunc";
@@ -55,6 +55,12 @@ const SYSTEM_FILES: [&str; 21] = [
     "/etc/timezone",
 ];
 
+/// Directories every tree has: places of what is shown to one instance alone, and what programs expect.
+const PLACES: [&str; 9] = [USERFUNC, SECRETS, CONFIGS, RUN, "/etc", "/root", "/home", "/var/tmp", "/proc"];
+
+/// Directories that are private memory.
+const MEMORY: [&str; 2] = ["/tmp", "/dev/shm"];
+
 const DEVICES: [&str; 6] = ["/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
 
 const DEVICE_LINKS: [(&str, &str); 4] = [
@@ -78,17 +84,18 @@ pub(crate) fn of_environment(mount_point: &Path, read_only: &[PathBuf]) -> Tree 
     for path in wanted {
         plan.show(path);
     }
-    let mut tree = plan.tree;
-    tree.mount_point = mount_point.to_owned();
-    tree.directories =
-        [USERFUNC, SECRETS, CONFIGS, RUN, "/etc", "/root", "/home", "/var/tmp"].map(PathBuf::from).into();
-    tree.links.extend(DEVICE_LINKS.map(|(link, target)| (PathBuf::from(link), PathBuf::from(target))));
-    tree.devices = DEVICES
+    let mut common = plan.common;
+    common.directories = PLACES.iter().chain(&MEMORY).map(PathBuf::from).collect();
+    common.links.extend(DEVICE_LINKS.map(|(link, target)| (PathBuf::from(link), PathBuf::from(target))));
+    common.devices = DEVICES
         .iter()
         .filter(|path| Path::new(path).exists())
         .map(|path| Bind { source: path.into(), target: path.into(), directory: false })
         .collect();
-    tree
+    // A host's file in `/tmp`, say: it can be shown only once there is the instance's own.
+    let below_memory = |bind: &mut Bind| MEMORY.iter().any(|memory| bind.target.starts_with(memory));
+    let own = common.read_only.extract_if(.., below_memory).collect();
+    Tree { mount_point: mount_point.to_owned(), common, own, ..Tree::default() }
 }
 
 /// Adds what belongs to one instance. `id`: the user it sees itself as.
@@ -103,9 +110,9 @@ pub(crate) fn of_instance(
 ) -> Tree {
     let mut tree = shared.clone();
     let bind = |source: &Path, target: &str| Bind { source: source.into(), target: target.into(), directory: true };
-    tree.read_only.push(bind(&directories.userfunc, USERFUNC));
-    tree.read_only.push(bind(&directories.secrets, SECRETS));
-    tree.read_only.push(bind(&directories.configs, CONFIGS));
+    tree.own.push(bind(&directories.userfunc, USERFUNC));
+    tree.own.push(bind(&directories.secrets, SECRETS));
+    tree.own.push(bind(&directories.configs, CONFIGS));
     tree.writable.push(bind(&directories.socket, RUN));
     if !private {
         tree.writable.push(bind(&directories.scratch, "/tmp"));
@@ -116,13 +123,13 @@ pub(crate) fn of_instance(
 
 /// Private memory and a user with a name, which some programs insist on.
 fn furnish(tree: &mut Tree, id: u32, home: &str, tmp: u64, shm: u64) {
-    tree.memory = vec![("/tmp".into(), tmp), ("/dev/shm".into(), shm)];
+    tree.memory = MEMORY.map(PathBuf::from).into_iter().zip([tmp, shm]).collect();
     let passwd = format!(
         "root:x:0:0:root:/root:/bin/sh\nfission:x:{id}:{id}:function:{home}:/bin/sh\n\
          nobody:x:65534:65534:nobody:/:/bin/false\n"
     );
-    tree.files.push(("/etc/passwd".into(), passwd));
-    tree.files.push(("/etc/group".into(), format!("root:x:0:\nfission:x:{id}:\nnogroup:x:65534:\n")));
+    tree.common.files.push(("/etc/passwd".into(), passwd));
+    tree.common.files.push(("/etc/group".into(), format!("root:x:0:\nfission:x:{id}:\nnogroup:x:65534:\n")));
 }
 
 /// What a build reads beside what its language needs.
@@ -134,6 +141,7 @@ pub(crate) fn for_builds(read_only: &[PathBuf]) -> Vec<PathBuf> {
 pub(crate) fn of_build(shared: &Tree, work: &Path, cache: &Path, id: u32, tmp: u64, shm: u64) -> Tree {
     let mut tree = shared.clone();
     let bind = |source: &Path, target: &str| Bind { source: source.into(), target: target.into(), directory: true };
+    tree.common.directories.extend([PACKAGES, CACHE].map(PathBuf::from));
     tree.writable.push(bind(work, PACKAGES));
     tree.writable.push(bind(cache, CACHE));
     furnish(&mut tree, id, CACHE, tmp, shm);
@@ -151,7 +159,7 @@ pub(crate) fn inside_id(user_namespace: bool, privileged: bool, owner: u32) -> u
 
 #[derive(Default)]
 struct Plan {
-    tree: Tree,
+    common: Common,
     /// Targets and links so far; what lies below one of them is there already.
     covered: Vec<PathBuf>,
 }
@@ -165,7 +173,7 @@ impl Plan {
         match fs::read_link(path) {
             Ok(target) => {
                 self.covered.push(path.to_owned());
-                self.tree.links.push((path.to_owned(), target));
+                self.common.links.push((path.to_owned(), target));
             }
             Err(_) => self.show(path),
         }
@@ -190,7 +198,7 @@ impl Plan {
             return;
         }
         self.covered.push(target.to_owned());
-        self.tree.read_only.push(Bind {
+        self.common.read_only.push(Bind {
             source: source.to_owned(),
             target: target.to_owned(),
             directory: source.is_dir(),

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 fn targets(tree: &Tree) -> Vec<&Path> {
-    tree.read_only.iter().map(|bind| bind.target.as_path()).collect()
+    tree.common.read_only.iter().chain(&tree.own).map(|bind| bind.target.as_path()).collect()
 }
 
 #[test]
@@ -37,7 +37,8 @@ fn a_link_shows_what_it_leads_to_under_both_names() {
     std::fs::create_dir(&real).unwrap();
     symlink(&real, &link).unwrap();
     let tree = of_environment(Path::new("/x"), std::slice::from_ref(&link));
-    let shown: Vec<_> = tree.read_only.iter().filter(|bind| bind.source == real).map(|b| b.target.clone()).collect();
+    let all = tree.common.read_only.iter().chain(&tree.own);
+    let shown: Vec<_> = all.filter(|bind| bind.source == real).map(|bind| bind.target.clone()).collect();
     assert_eq!(shown, [link, real]);
 }
 
@@ -57,4 +58,12 @@ fn code_secrets_and_configs_are_read_only_and_the_socket_is_not() {
     }
     assert_eq!(tree.writable.len(), 1);
     assert_eq!(tree.writable[0].target, Path::new(RUN));
+}
+
+#[test]
+fn a_hosts_file_below_a_private_memory_is_not_part_of_what_instances_share() {
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let tree = of_environment(Path::new("/x"), &[folder.path().to_owned()]);
+    assert!(tree.own.iter().any(|bind| bind.target == folder.path()));
+    assert!(!tree.common.read_only.iter().any(|bind| bind.target == folder.path()));
 }

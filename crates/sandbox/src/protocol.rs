@@ -118,8 +118,21 @@ pub struct Limits {
 /// The files an instance sees. All targets are absolute paths inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tree {
-    /// An empty host directory the tree is built on, in the instance's own mount namespace.
+    /// An empty host directory the tree is built on, in a mount namespace of its own.
     pub mount_point: PathBuf,
+    /// What it has in common with other instances.
+    pub common: Common,
+    /// Host files and directories shown read-only to this instance alone.
+    pub own: Vec<Bind>,
+    /// Host directories shown writable.
+    pub writable: Vec<Bind>,
+    /// Private memory file systems: (directory, bytes).
+    pub memory: Vec<(PathBuf, u64)>,
+}
+
+/// What instances of one environment see alike, and the places of all else. Nothing of it is below a private memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Common {
     /// Directories to make, parents first.
     pub directories: Vec<PathBuf>,
     /// Links to make: (link, what it points at).
@@ -130,10 +143,6 @@ pub(crate) struct Tree {
     pub read_only: Vec<Bind>,
     /// Device files shown.
     pub devices: Vec<Bind>,
-    /// Host directories shown writable.
-    pub writable: Vec<Bind>,
-    /// Private memory file systems: (directory, bytes).
-    pub memory: Vec<(PathBuf, u64)>,
 }
 
 /// A host path shown inside.

@@ -1,6 +1,7 @@
 //! The few system calls that have no safe wrapper. The only file of the workspace with unsafe code.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -151,26 +152,48 @@ struct MountAttr {
     userns_fd: u64,
 }
 
-/// Makes a mount and everything mounted below it read-only, without devices and set-user-id programs.
-pub(crate) fn make_read_only(path: &Path) -> io::Result<()> {
-    const RDONLY: u64 = 1;
-    const NOSUID: u64 = 2;
-    const NODEV: u64 = 4;
-    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
-    let attr = MountAttr { set: RDONLY | NOSUID | NODEV, ..MountAttr::default() };
+/// What may be done through a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attributes(u64);
+
+impl Attributes {
+    /// Reading: no devices, no set-user-id programs.
+    pub(crate) const READ_ONLY: Self = Self(libc::MOUNT_ATTR_RDONLY | Self::WRITABLE.0);
+    /// Reading and writing: no devices, no set-user-id programs.
+    pub(crate) const WRITABLE: Self = Self(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV);
+}
+
+/// Sets what may be done through a mount and everything mounted below it.
+pub(crate) fn set_attributes(path: &Path, attributes: Attributes) -> io::Result<()> {
+    mount_setattr(libc::AT_FDCWD, &std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?, 0, attributes)
+}
+
+/// The same for a mount that is open.
+pub(crate) fn set_attributes_of(mount: &OwnedFd, attributes: Attributes) -> io::Result<()> {
+    mount_setattr(mount.as_raw_fd(), c"", libc::AT_EMPTY_PATH, attributes)
+}
+
+fn mount_setattr(at: RawFd, path: &CStr, flags: libc::c_int, Attributes(set): Attributes) -> io::Result<()> {
+    let attr = MountAttr { set, ..MountAttr::default() };
     // SAFETY: `path` is a terminated string and `attr` the struct the kernel expects, with its size; both live through
     // the call, which only reads them.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
+            at,
             path.as_ptr(),
-            libc::AT_RECURSIVE,
+            flags | libc::AT_RECURSIVE,
             &raw const attr,
             size_of::<MountAttr>(),
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives this process a mount namespace of its own, a copy of the one it is in.
+pub(crate) fn own_mounts() -> rustix::io::Result<()> {
+    // SAFETY: descriptors stay shared with no one and memory stays as it is; only paths mean something else from now on.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }
 }
 
 /// Lets the runtime wait for a descriptor.

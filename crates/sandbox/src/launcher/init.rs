@@ -44,6 +44,8 @@ pub(super) struct Start<'a> {
     pub(super) count_processes: bool,
     /// The usual filter of system calls, where this processor's are known.
     pub(super) filter: Option<&'a Filter>,
+    /// The prepared file tree, if there is one.
+    pub(super) prepared: Option<&'a OwnedFd>,
     /// Opened cgroup files; writing `0` to one moves the writer in.
     pub(super) joins: &'a [(Feature, File)],
     pub(super) stdout: &'a OwnedFd,
@@ -66,7 +68,8 @@ impl Start<'_> {
         let mut flags = 0;
         for (feature, flag) in [
             (Feature::Pid, namespace::PID),
-            (Feature::Mount, namespace::MOUNT),
+            // It copies the one with the prepared tree.
+            (Feature::Mount, if self.prepared.is_some() { 0 } else { namespace::MOUNT }),
             (Feature::Ipc, namespace::IPC),
             (Feature::Uts, namespace::UTS),
             (Feature::Network, namespace::NET),
@@ -113,7 +116,7 @@ fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
         sys::loopback_up().map_err(|e| Failure::of(Feature::Network, "switching its loopback interface on", e))?;
     }
     if start.has(Feature::PrivateFiles) {
-        root::enter(&start.spawn.tree, start.has(Feature::Proc))?;
+        root::enter(&start.spawn.tree, start.has(Feature::Proc), start.prepared)?;
     }
     let null = File::open("/dev/null").map_err(|e| Failure::fatal("opening /dev/null", e))?;
     rustix::stdio::dup2_stdin(&null).map_err(|e| Failure::fatal("setting standard input", e))?;

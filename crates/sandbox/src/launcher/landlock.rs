@@ -70,12 +70,14 @@ fn grants(tree: &Tree, features: &[Feature]) -> Vec<Grant> {
     if private {
         grants.push(grant(Path::new("/"), read));
         grants.extend(tree.memory.iter().map(|(path, _)| grant(path, all)));
+        // Holds nothing else, and nothing can be made there.
+        grants.push(grant(Path::new("/dev"), device));
     } else {
-        grants.extend(tree.read_only.iter().map(|bind| grant(&bind.source, read)));
+        grants.extend(tree.common.read_only.iter().chain(&tree.own).map(|bind| grant(&bind.source, read)));
+        grants.extend(tree.common.devices.iter().map(|bind| grant(&bind.source, device)));
         grants.push(grant(Path::new("/proc"), read));
     }
     let seen = |bind: &Bind| if private { bind.target.clone() } else { bind.source.clone() };
-    grants.extend(tree.devices.iter().map(|bind| Grant { path: seen(bind), rights: device }));
     // A folder of the host's disk, with no limit of its own: a socket is all that is made there.
     let socket = AccessFs::ReadDir | AccessFs::MakeSock | AccessFs::RemoveFile;
     let rights = |bind: &Bind| if bind.target == Path::new(RUN) { socket } else { all };
@@ -90,11 +92,13 @@ fn grants(tree: &Tree, features: &[Feature]) -> Vec<Grant> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Common;
 
     fn tree() -> Tree {
         let bind = |source: &str, target: &str| Bind { source: source.into(), target: target.into(), directory: true };
         Tree {
-            read_only: vec![bind("/usr", "/usr"), bind("/data/7/userfunc", "/userfunc")],
+            common: Common { read_only: vec![bind("/usr", "/usr")], ..Common::default() },
+            own: vec![bind("/data/7/userfunc", "/userfunc")],
             writable: vec![bind("/data/7/socket", "/run/fission")],
             memory: vec![("/tmp".into(), 1)],
             ..Tree::default()

@@ -6,6 +6,7 @@ mod cgroup;
 mod egress;
 pub(crate) mod init;
 mod landlock;
+mod prepared;
 mod privileges;
 mod root;
 pub(crate) mod seccomp;

@@ -1,19 +1,26 @@
-//! Builds the file tree of an instance in its own mount namespace and makes it the root. Runs in the instance's first
-//! process, before anything of the user's.
+//! Builds the file tree of an instance and makes it the root. Runs in processes of the launcher's making, before anything
+//! of the user's.
+//!
+//! What instances of one environment have in common is built once, as the root of a mount namespace that each of them
+//! copies ([`super::prepared`]); where that cannot be had each builds it for itself. The rest is an instance's own: it is
+//! taken from the host's tree before that is left, and put into the new one.
 
-use std::ffi::CString;
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::CWD;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
-    mount_remount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_bind, mount_bind_recursive,
+    mount_change, move_mount, open_tree, unmount,
 };
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::isolation::Feature;
-use crate::protocol::{Bind, Failure, Tree};
-use crate::sys;
+use crate::protocol::{Bind, Common, Failure, Tree};
+use crate::sys::{self, Attributes};
 
 /// Holds only directories, links and a few lines of text: everything else is mounted onto it.
 const ROOT_OPTIONS: &str = "mode=755,size=1m";
@@ -24,86 +31,132 @@ const FEWEST_FILES: u64 = 256;
 
 const NO_TRICKS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
-/// Builds the tree and enters it. `own_proc`: mount a `/proc` of this process namespace, else show the host's.
-pub(super) fn enter(tree: &Tree, own_proc: bool) -> Result<(), Failure> {
-    let root = tree.mount_point.as_path();
+/// Something to mount, and where.
+struct Part<'a> {
+    mount: OwnedFd,
+    target: &'a Path,
+    directory: bool,
+}
+
+/// Enters the tree. `own_proc`: with a `/proc` of this process namespace, else the host's. `prepared`: a mount namespace
+/// whose root is the tree's common part; without one this process has a mount namespace of its own and builds it.
+pub(super) fn enter(tree: &Tree, own_proc: bool, prepared: Option<&OwnedFd>) -> Result<(), Failure> {
+    let parts = take_parts(tree, own_proc)?;
+    match prepared {
+        Some(namespace) => copy_prepared(namespace)?,
+        None => become_root(&tree.common, &tree.mount_point)?,
+    }
+    for (path, bytes) in &tree.memory {
+        // A file takes memory even if it is empty.
+        memory_file_system(path, &format!("mode=1777,size={bytes},nr_inodes={}", (bytes / PAGE).max(FEWEST_FILES)))?;
+    }
+    for part in &parts {
+        if tree.memory.iter().any(|(memory, _)| part.target.starts_with(memory)) {
+            make_place(part.target, part.directory)?;
+        }
+        move_mount(&part.mount, "", CWD, part.target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(|e| failed(format!("mounting {}", part.target.display()), e))?;
+    }
+    Ok(())
+}
+
+/// Builds the common part of a tree on an empty directory and makes it the root, in a mount namespace of this process's
+/// own.
+pub(super) fn become_root(common: &Common, root: &Path) -> Result<(), Failure> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(|e| failed("making mounts private", e))?;
     memory_file_system(root, ROOT_OPTIONS)?;
-    // First, because what is shown may lie below one of them: a host's file in `/tmp`, say.
-    for (path, bytes) in &tree.memory {
-        let target = inside(root, path);
-        make(&target)?;
-        // A file takes memory even if it is empty.
-        memory_file_system(&target, &format!("mode=1777,size={bytes},nr_inodes={}", (bytes / PAGE).max(FEWEST_FILES)))?;
+    furnish(common, root)?;
+    for bind in &common.read_only {
+        mount_bind_recursive(&bind.source, inside(root, &bind.target)).map_err(|e| failed(showing(bind), e))?;
     }
-    furnish(tree, root)?;
-    for bind in &tree.read_only {
-        let target = inside(root, &bind.target);
-        mount_bind_recursive(&bind.source, &target).map_err(|e| failed(showing(bind), e))?;
-    }
-    sys::make_read_only(root).map_err(|e| failed("making the file tree read-only (needs Linux 5.12)", e))?;
-    for bind in &tree.devices {
+    sys::set_attributes(root, Attributes::READ_ONLY)
+        .map_err(|e| failed("making the file tree read-only (needs Linux 5.12)", e))?;
+    for bind in &common.devices {
         mount_bind(&bind.source, inside(root, &bind.target)).map_err(|e| failed(showing(bind), e))?;
     }
-    for bind in &tree.writable {
-        let target = inside(root, &bind.target);
-        mount_bind(&bind.source, &target).map_err(|e| failed(showing(bind), e))?;
-        mount_remount(&target, MountFlags::BIND | NO_TRICKS, "").map_err(|e| failed(showing(bind), e))?;
-    }
-    for (path, _) in &tree.memory {
-        mount_remount(inside(root, path), MountFlags::BIND | NO_TRICKS, "")
-            .map_err(|e| failed(format!("making {} writable", path.display()), e))?;
-    }
-    process_file_system(&inside(root, Path::new("/proc")), own_proc)?;
     rustix::process::chdir(root).map_err(|e| failed("entering the file tree", e))?;
     rustix::process::pivot_root(".", ".").map_err(|e| failed("making the file tree the root", e))?;
     unmount(".", UnmountFlags::DETACH).map_err(|e| failed("leaving the host's file tree", e))?;
     rustix::process::chdir("/").map_err(|e| failed("entering the new root", e))
 }
 
+fn copy_prepared(namespace: &OwnedFd) -> Result<(), Failure> {
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
+        .map_err(|e| failed("entering the prepared file tree", e))?;
+    sys::own_mounts().map_err(|e| failed("copying the prepared file tree", e))
+}
+
+/// Takes what is this instance's own from the host's tree.
+fn take_parts<'a>(tree: &'a Tree, own_proc: bool) -> Result<Vec<Part<'a>>, Failure> {
+    let mut parts = vec![Part { mount: process_file_system(own_proc)?, target: Path::new("/proc"), directory: true }];
+    let read_only = tree.own.iter().map(|bind| (bind, Attributes::READ_ONLY));
+    for (bind, attributes) in read_only.chain(tree.writable.iter().map(|bind| (bind, Attributes::WRITABLE))) {
+        let mount = copy_of(&bind.source, attributes == Attributes::READ_ONLY).map_err(|e| failed(showing(bind), e))?;
+        sys::set_attributes_of(&mount, attributes).map_err(|e| failed(showing(bind), e))?;
+        parts.push(Part { mount, target: &bind.target, directory: bind.directory });
+    }
+    Ok(parts)
+}
+
+/// A mount of a host path that is nowhere yet; `all`: with what is mounted below it.
+fn copy_of(path: &Path, all: bool) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, path, if all { flags | OpenTreeFlags::AT_RECURSIVE } else { flags })
+}
+
+/// Made while the host's own can still be seen: the kernel asks for that where root is not the machine's.
+fn process_file_system(own: bool) -> Result<OwnedFd, Failure> {
+    if !own {
+        return copy_of(Path::new("/proc"), true).map_err(|e| failed("showing /proc", e));
+    }
+    let make = || {
+        let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        // Hides the processes of other users, the instance's first process among them. Linux before 5.8 does not take it
+        // for one mount alone.
+        let _ = fsconfig_set_string(&context, "hidepid", "invisible");
+        fsconfig_create(&context)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    };
+    make().map_err(|e| Failure::of(Feature::Proc, "mounting /proc", e))
+}
+
 /// Makes everything that later steps mount onto, while the tree can still be written.
-fn furnish(tree: &Tree, root: &Path) -> Result<(), Failure> {
-    for path in &tree.directories {
+fn furnish(common: &Common, root: &Path) -> Result<(), Failure> {
+    for path in &common.directories {
         make(&inside(root, path))?;
     }
-    for (link, target) in &tree.links {
+    for (link, target) in &common.links {
         let link = inside(root, link);
         link.parent().map_or(Ok(()), make)?;
         symlink(target, &link).map_err(|e| failed(format!("making the link {}", link.display()), e))?;
     }
-    for (path, content) in &tree.files {
+    for (path, content) in &common.files {
         let path = inside(root, path);
         path.parent().map_or(Ok(()), make)?;
         fs::write(&path, content).map_err(|e| failed(format!("writing {}", path.display()), e))?;
     }
-    for bind in tree.read_only.iter().chain(&tree.devices).chain(&tree.writable) {
-        let target = inside(root, &bind.target);
-        if bind.directory {
-            make(&target)?;
-        } else {
-            target.parent().map_or(Ok(()), make)?;
-            fs::write(&target, "").map_err(|e| failed(showing(bind), e))?;
-        }
+    for bind in common.read_only.iter().chain(&common.devices) {
+        make_place(&inside(root, &bind.target), bind.directory)?;
     }
-    make(&inside(root, Path::new("/proc")))
+    Ok(())
 }
 
-fn process_file_system(target: &Path, own: bool) -> Result<(), Failure> {
-    if !own {
-        return mount_bind_recursive("/proc", target).map_err(|e| failed("showing /proc", e));
+/// Makes what something can be mounted onto.
+fn make_place(target: &Path, directory: bool) -> Result<(), Failure> {
+    if directory {
+        return make(target);
     }
-    let flags = NO_TRICKS | MountFlags::NOEXEC;
-    // The option hides the processes of other users, the instance's first process among them. Linux before 5.8 does
-    // not take it for one mount alone.
-    mount("proc", target, "proc", flags, c"hidepid=invisible")
-        .or_else(|_| mount("proc", target, "proc", flags, None))
-        .map_err(|e| Failure::of(Feature::Proc, "mounting /proc", e))
+    target.parent().map_or(Ok(()), make)?;
+    fs::write(target, "").map_err(|e| failed(format!("making {}", target.display()), e))
 }
 
 fn memory_file_system(target: &Path, options: &str) -> Result<(), Failure> {
     let doing = || format!("mounting a tmpfs at {}", target.display());
-    let options = CString::new(options).map_err(|e| Failure::fatal(doing(), e))?;
+    let options = std::ffi::CString::new(options).map_err(|e| Failure::fatal(doing(), e))?;
     mount("tmpfs", target, "tmpfs", NO_TRICKS, options.as_c_str()).map_err(|e| failed(doing(), e))
 }
 

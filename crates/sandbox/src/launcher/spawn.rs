@@ -13,11 +13,12 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::cgroup::{Cgroups, Group};
 use super::egress::Egress;
 use super::init::{self, Start};
+use super::prepared::PreparedTrees;
 use super::seccomp::Filter;
 
 use crate::instance::{FIRST_OWNER, OWNERS_IN_ALL};
 use crate::isolation::{Feature, FeatureReport, IsolationReport};
-use crate::protocol::{Bind, Failure, Limits, Progress, Spawn, Tree};
+use crate::protocol::{Bind, Common, Failure, Limits, Progress, Spawn, Tree};
 use crate::sys::{self, Copy, SingleThreaded, namespace};
 
 /// Rights the platform needs to run instances as other users without a user namespace around everything.
@@ -45,6 +46,9 @@ pub(super) struct Abilities {
     filter: Result<Filter, String>,
     /// The same of what keeps instances from addresses.
     egress: Result<Egress, String>,
+    /// Whether file trees may be prepared.
+    prepares: bool,
+    prepared: PreparedTrees,
 }
 
 /// A started instance.
@@ -77,6 +81,8 @@ impl Abilities {
             count_processes: false,
             filter: Filter::new(),
             egress,
+            prepares: rights.contains(CapabilitySet::SYS_CHROOT),
+            prepared: PreparedTrees::default(),
         };
         abilities.try_out();
         if root && !abilities.report.has(Feature::PrivateFiles) {
@@ -109,7 +115,7 @@ impl Abilities {
 
     /// Starts an instance. Returns before it runs: its [`Progress`] tells.
     pub(super) fn start(
-        &self,
+        &mut self,
         spawn: &Spawn,
         stdout: &OwnedFd,
         stderr: &OwnedFd,
@@ -141,6 +147,13 @@ impl Abilities {
                 _ => true,
             })
             .collect();
+        let prepares = self.prepares && self.report.privileged && isolation.contains(&Feature::PrivateFiles);
+        let prepared = prepares.then(|| self.prepared.of(&self.single, &spawn.tree)).transpose();
+        // It builds its own then, and says which step fails if that fails too.
+        let prepared = prepared.unwrap_or_else(|failure| {
+            notes.push(format!("its file tree was not prepared: {}", failure.why));
+            None
+        });
         let mut born_in = group.birthplace();
         loop {
             let start = Start {
@@ -150,6 +163,7 @@ impl Abilities {
                 host: self.host,
                 count_processes: self.count_processes,
                 filter: self.filter.as_ref().ok(),
+                prepared,
                 joins: &group.joins,
                 stdout,
                 stderr,
@@ -242,12 +256,12 @@ impl Abilities {
     }
 
     /// With a network of its own, then with the machine's: each has a step the other has not.
-    fn try_once(&self) -> Result<(), Failure> {
+    fn try_once(&mut self) -> Result<(), Failure> {
         self.try_with(Network::Loopback)?;
         self.try_with(Network::Host)
     }
 
-    fn try_with(&self, network: Network) -> Result<(), Failure> {
+    fn try_with(&mut self, network: Network) -> Result<(), Failure> {
         let null = fs::OpenOptions::new().write(true).open("/dev/null").map_err(|e| Failure::fatal("/dev/null", e))?;
         let null = OwnedFd::from(null);
         let mut started = self
@@ -277,8 +291,12 @@ fn nothing() -> Spawn {
         hostname: "try".to_owned(),
         tree: Tree {
             mount_point: PathBuf::from("/tmp"),
-            read_only: vec![bind("/usr", true)],
-            devices: vec![bind("/dev/null", false)],
+            common: Common {
+                directories: ["/tmp", "/proc"].map(PathBuf::from).into(),
+                read_only: vec![bind("/usr", true)],
+                devices: vec![bind("/dev/null", false)],
+                ..Common::default()
+            },
             memory: vec![(PathBuf::from("/tmp"), 1 << 20)],
             ..Tree::default()
         },
