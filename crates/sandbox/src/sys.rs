@@ -25,7 +25,7 @@ impl SingleThreaded {
 
 /// Namespaces a copy gets of its own.
 pub(crate) mod namespace {
-    /// Users and capabilities.
+    /// Users and capabilities. Not for a privileged launcher's instances: see [`super::own_users`].
     pub(crate) const USER: u64 = libc::CLONE_NEWUSER as u64;
     /// Process ids.
     pub(crate) const PID: u64 = libc::CLONE_NEWPID as u64;
@@ -96,6 +96,39 @@ pub(crate) fn copy(_: &SingleThreaded, namespaces: u64, group: Option<BorrowedFd
         }
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Bytes of stack for what [`run_beside`] runs; pages not used take no memory.
+const STACK: usize = 512 * 1024;
+
+/// Runs something in a new process, in this one's memory, while this one stands still until the new one has become another
+/// program or has ended with what is given back: like `vfork`, which saves copying the memory and writing to it again.
+///
+/// What `child` drops or changes is dropped and changed here; descriptors, signals, limits and users are its own.
+pub(crate) fn run_beside(_: &SingleThreaded, child: &mut dyn FnMut() -> i32) -> io::Result<Pid> {
+    extern "C" fn begin(child: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: it is the pointer handed to `clone` below, to a value that lives until the other process goes on.
+        let child = unsafe { &mut *child.cast::<&mut dyn FnMut() -> i32>() };
+        // An unwinding panic cannot leave this function: then the process is ended.
+        child()
+    }
+    let mut child = child;
+    let mut stack: Vec<u128> = vec![0; STACK / size_of::<u128>()];
+    // SAFETY: both processes have the same memory, but CLONE_VFORK lets only one of them run: this one goes on when the
+    // other has a memory of its own or is gone. There is no other thread. The stack grows down from the end of `stack`,
+    // which like `child` lives until then; `begin` never returns into this frame, since its end is the process's.
+    let pid = unsafe {
+        libc::clone(
+            begin,
+            stack.as_mut_ptr_range().end.cast(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+            (&raw mut child).cast(),
+        )
+    };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Pid::from_raw(pid).ok_or_else(|| io::Error::other("clone gave no process id"))
 }
 
 /// Ends this process at once: no destructors, no exit handlers, which belong to the process this is a copy of.
@@ -188,6 +221,12 @@ fn mount_setattr(at: RawFd, path: &CStr, flags: libc::c_int, Attributes(set): At
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts this process into a user namespace of its own, where it has every right and no one is mapped yet.
+pub(crate) fn own_users() -> rustix::io::Result<()> {
+    // SAFETY: descriptors and memory stay as they are; only who this process is changes.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUSER) }
 }
 
 /// Gives this process a mount namespace of its own, a copy of the one it is in.

@@ -19,7 +19,7 @@ use super::seccomp::Filter;
 use super::{landlock, privileges, root};
 use crate::isolation::Feature;
 use crate::protocol::{Ended, Failure, Progress, Spawn};
-use crate::sys::{self, Copy, SingleThreaded, namespace};
+use crate::sys::{self, SingleThreaded, namespace};
 
 /// User and group an instance sees itself as, where it has a user namespace.
 pub(crate) const INSIDE_ID: u32 = 1000;
@@ -127,41 +127,30 @@ fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
 
 /// Starts the second process and watches over it until it ends.
 fn start_server(start: &Start<'_>) -> Result<Infallible, Failure> {
-    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::fatal("making a pipe", e));
-    let (mapped, tell_mapped) = pipe()?;
     // Closed by the kernel when the program starts; a message in it means that it did not.
-    let (outcome, tell_outcome) = pipe()?;
-    let own_user = start.has(Feature::User) && start.privileged;
-    let flags = if own_user { namespace::USER } else { 0 };
-    match sys::copy(start.single, flags, None)
-        .map_err(|e| Failure::of(Feature::User, "starting the server's process", e))?
-    {
-        Copy::Child => {
-            drop((tell_mapped, outcome));
-            let failure = match catch_unwind(AssertUnwindSafe(|| server(start, mapped))) {
-                Ok(Ok(())) => sys::exit_now(0),
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure { feature: None, why: "its server's process panicked".to_owned() },
-            };
-            tell(&tell_outcome, &Progress::Failed(failure));
-            sys::exit_now(127)
-        }
-        Copy::Parent { pid, .. } => {
-            drop((tell_outcome, mapped));
-            if own_user {
-                map_user(pid, start.spawn.owner)?;
-                become_user(start.spawn.owner)?;
-            }
-            drop(tell_mapped);
-            let mut message = Vec::new();
-            // Ends when the program started, or with the message of why not.
-            File::from(outcome).read_to_end(&mut message).map_err(|e| Failure::fatal("waiting for the start", e))?;
-            if let Ok(Progress::Failed(failure)) = serde_json::from_slice(&message) {
-                return Err(failure);
-            }
-            watch_over(start, pid)
-        }
+    let (outcome, tell_outcome) =
+        pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::fatal("making a pipe", e))?;
+    let mut become_server = || {
+        let failure = match catch_unwind(AssertUnwindSafe(|| server(start))) {
+            Ok(Ok(())) => return 0,
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure { feature: None, why: "its server's process panicked".to_owned() },
+        };
+        tell(&tell_outcome, &Progress::Failed(failure));
+        127
+    };
+    let server = sys::run_beside(start.single, &mut become_server)
+        .map_err(|e| Failure::fatal("starting the server's process", e))?;
+    drop(tell_outcome);
+    let mut message = Vec::new();
+    File::from(outcome).read_to_end(&mut message).map_err(|e| Failure::fatal("waiting for the start", e))?;
+    if let Ok(Progress::Failed(failure)) = serde_json::from_slice(&message) {
+        return Err(failure);
     }
+    if start.privileged && start.has(Feature::User) {
+        become_user(start.spawn.owner)?;
+    }
+    watch_over(start, server)
 }
 
 /// Gives up this process's own rights, says that the server runs, and waits for its end.
@@ -199,13 +188,17 @@ fn ended(status: WaitStatus) -> Ended {
 }
 
 /// The second process: becomes its user, gives up all rights and becomes the program.
-fn server(start: &Start<'_>, mapped: OwnedFd) -> Result<(), Failure> {
+fn server(start: &Start<'_>) -> Result<(), Failure> {
     if start.privileged {
-        // Ends when the first process has written the user map and closed its end.
-        File::from(mapped)
-            .read_to_end(&mut Vec::new())
-            .map_err(|e| Failure::of(Feature::User, "waiting for the user map", e))?;
-        become_user(if start.has(Feature::User) { INSIDE_ID } else { start.spawn.owner })?;
+        let own_user = start.has(Feature::User);
+        if own_user {
+            privileges::keep_over_change_of_user()?;
+        }
+        become_user(start.spawn.owner)?;
+        if own_user {
+            privileges::enter_user_namespace()?;
+            map_own_user((start.spawn.owner, start.spawn.owner))?;
+        }
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| Failure::fatal("tying the server to its first process", e))?;
@@ -257,17 +250,8 @@ fn become_user(id: u32) -> Result<(), Failure> {
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(failed)
 }
 
-/// Maps the server's user namespace to one host user; done by its parent, which still has the right to.
-fn map_user(server: Pid, owner: u32) -> Result<(), Failure> {
-    for file in ["uid_map", "gid_map"] {
-        let path = format!("/proc/{}/{file}", server.as_raw_pid());
-        fs::write(&path, format!("{INSIDE_ID} {owner} 1"))
-            .map_err(|e| Failure::of(Feature::User, format!("writing {file}"), e))?;
-    }
-    Ok(())
-}
-
-/// Without root a process may map only its own user, and only after giving up the right to change groups.
+/// Maps the user namespace this process is in to its host user: it may map itself, after giving up the right to change
+/// groups.
 fn map_own_user((uid, gid): (u32, u32)) -> Result<(), Failure> {
     let maps = [
         ("setgroups", "deny".to_owned()),

@@ -2,14 +2,15 @@
 
 use std::io;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_no_new_privs,
+    set_capabilities, set_keep_capabilities, set_no_new_privs,
 };
 
 use crate::isolation::Feature;
 use crate::protocol::{Failure, Limits};
+use crate::sys;
 
 /// Capability numbers fit a 64-bit set; the kernel refuses those it does not know.
 const CAPABILITY_NUMBERS: u32 = 64;
@@ -18,6 +19,22 @@ const CAPABILITY_NUMBERS: u32 = 64;
 /// messages in queues are memory that cannot be taken back; a higher priority is taken from everyone else.
 const ALWAYS: [(Resource, u64); 4] =
     [(Resource::Memlock, 8 << 20), (Resource::Msgqueue, 819_200), (Resource::Rtprio, 0), (Resource::Nice, 0)];
+
+/// Lets this process have a user namespace after it has become another user, wherever ordinary users may not.
+pub(super) fn keep_over_change_of_user() -> Result<(), Failure> {
+    set_keep_capabilities(true).map_err(|e| Failure::of(Feature::User, "keeping the right to a user namespace", e))
+}
+
+/// Enters a user namespace that belongs to this process's user.
+pub(super) fn enter_user_namespace() -> Result<(), Failure> {
+    let failed = |e: rustix::io::Errno| Failure::of(Feature::User, "making its user namespace", e);
+    let admin = CapabilitySet::SYS_ADMIN;
+    let sets = CapabilitySets { effective: admin, permitted: admin, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(failed)?;
+    sys::own_users().map_err(failed)?;
+    // Its own files in `/proc`, the user map among them, are root's otherwise.
+    set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(failed)
+}
 
 /// Drops all capabilities, for good.
 pub(super) fn drop_capabilities() -> Result<(), Failure> {
