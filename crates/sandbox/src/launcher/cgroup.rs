@@ -1,6 +1,6 @@
 //! Memory, process and processor limits by cgroups, version 1 and 2, by plain file writes.
 //!
-//! Each instance gets one group a hierarchy, `fission-<launcher>-<instance>`, below the launcher's own group where that
+//! Each instance gets one group a hierarchy, `fission-<launcher>-<number>`, below the launcher's own group where that
 //! may be written, so that limits set on the platform as a whole hold for its instances too.
 
 use std::fs::{self, File, OpenOptions};
@@ -32,11 +32,16 @@ struct Controller {
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
     controllers: Vec<Controller>,
+    /// Groups made so far: a part of their names.
+    made: u64,
+    /// Made ahead, without limits.
+    spare: Option<Group>,
 }
 
 /// The groups of one instance.
 #[derive(Debug, Default)]
 pub(super) struct Group {
+    name: String,
     directories: Vec<PathBuf>,
     memory: Option<PathBuf>,
     /// The one of the unified hierarchy, if any, and what it is for: a process can be in one only.
@@ -87,36 +92,71 @@ impl Cgroups {
     }
 
     /// Makes the groups of one instance. A limit that could not be set is not among the features given back.
-    pub(super) fn create(&self, id: u64, limits: &Limits) -> (Group, Vec<Feature>, Vec<String>) {
-        let name = name(id);
-        let (mut group, mut applied, mut notes) = (Group::default(), Vec::new(), Vec::new());
+    pub(super) fn create(&mut self, limits: &Limits) -> (Group, Vec<Feature>, Vec<String>) {
+        let mut group = self.spare.take().unwrap_or_else(|| self.unmade());
+        let (mut applied, mut notes) = (Vec::new(), Vec::new());
         for controller in &self.controllers {
             if controller.feature == Feature::CpuLimit && limits.cpu_millis.is_none() {
                 continue;
             }
-            let directory = controller.base.join(&name);
-            match controller.limit(&directory, limits, &mut group) {
+            match controller.make(&mut group).and_then(|directory| controller.limit(&directory, limits, &mut group)) {
                 Ok(()) => applied.push(controller.feature),
-                Err(error) => notes.push(format!("no {}: {}: {error}", controller.feature.word(), directory.display())),
+                Err(error) => {
+                    let directory = controller.base.join(&group.name);
+                    notes.push(format!("no {}: {}: {error}", controller.feature.word(), directory.display()));
+                }
             }
         }
         (group, applied, notes)
     }
+
+    /// Makes groups for the next instance, which takes longer than setting their limits. What cannot be made now is tried
+    /// again when it is needed, and told then.
+    pub(super) fn make_ahead(&mut self) {
+        if self.spare.is_some() {
+            return;
+        }
+        let mut group = self.unmade();
+        // Most instances have no processor limit.
+        let mut usual = self.controllers.iter().filter(|controller| controller.feature != Feature::CpuLimit);
+        if usual.all(|controller| controller.make(&mut group).is_ok()) {
+            self.spare = Some(group);
+        } else {
+            group.remove();
+        }
+    }
+
+    /// Gives up what was made ahead.
+    pub(super) fn take_spare(&mut self) -> Option<Group> {
+        self.spare.take()
+    }
+
+    fn unmade(&mut self) -> Group {
+        self.made += 1;
+        let name = format!("{PREFIX}{}-{}", rustix::process::getpid().as_raw_pid(), self.made);
+        Group { name, ..Group::default() }
+    }
 }
 
 impl Controller {
-    fn limit(&self, directory: &Path, limits: &Limits, group: &mut Group) -> io::Result<()> {
-        if !group.directories.iter().any(|made| made == directory) {
-            fs::create_dir(directory)?;
-            group.directories.push(directory.to_owned());
+    /// Makes the group in this hierarchy, if no other controller's is the same.
+    fn make(&self, group: &mut Group) -> io::Result<PathBuf> {
+        let directory = self.base.join(&group.name);
+        if !group.directories.contains(&directory) {
+            fs::create_dir(&directory)?;
+            group.directories.push(directory.clone());
             if self.unified {
-                group.unified = Some((self.feature, directory.to_owned()));
+                group.unified = Some((self.feature, directory.clone()));
             } else {
                 // Moves the writing thread without stopping every fork of the machine, as `cgroup.procs` does.
                 let join = OpenOptions::new().write(true).open(directory.join("tasks"))?;
                 group.joins.push((self.feature, join));
             }
         }
+        Ok(directory)
+    }
+
+    fn limit(&self, directory: &Path, limits: &Limits, group: &mut Group) -> io::Result<()> {
         let set = |file: &str, value: String| fs::write(directory.join(file), value);
         match (self.feature, self.unified) {
             (Feature::MemoryLimit, true) => {
@@ -147,19 +187,14 @@ impl Controller {
     }
 }
 
-/// The name of an instance's groups.
-fn name(id: u64) -> String {
-    format!("{PREFIX}{}-{id}", rustix::process::getpid().as_raw_pid())
-}
-
 impl Group {
     /// Has the instance enter a group that keeps it from addresses.
-    pub(super) fn keep_from_addresses(&mut self, egress: &Egress, id: u64, network: &Network) -> io::Result<()> {
+    pub(super) fn keep_from_addresses(&mut self, egress: &Egress, network: &Network) -> io::Result<()> {
         let own = self.unified.as_ref().map(|(_, own)| own.clone());
         let directory = match (network, own) {
             (Network::AllowList(listed), Some(own)) => egress.only(listed, &own).map(|()| own),
             (Network::AllowList(listed), None) => {
-                let directory = egress.base().join(name(id));
+                let directory = egress.base().join(&self.name);
                 fs::create_dir(&directory)?;
                 self.directories.push(directory.clone());
                 egress.only(listed, &directory).map(|()| directory)

@@ -168,6 +168,7 @@ impl Launcher {
                 notes: std::mem::take(&mut instance.started.notes),
             };
             protocol::send(&self.control, &reply, &[])?;
+            self.abilities.get_ready();
         }
         Ok(())
     }
@@ -212,6 +213,7 @@ impl Launcher {
             instance.kill_stragglers();
             self.leftover.push(instance.started.group);
         }
+        self.leftover.extend(self.abilities.take_spare());
         let deadline = Instant::now() + LAST_REMOVAL;
         loop {
             self.leftover.retain_mut(|group| !group.remove());

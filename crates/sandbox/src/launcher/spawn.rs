@@ -122,11 +122,11 @@ impl Abilities {
         only_try: bool,
     ) -> io::Result<Started> {
         let (report, tell) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (mut group, limited, mut notes) = self.cgroups.create(spawn.id, &spawn.limits);
+        let (mut group, limited, mut notes) = self.cgroups.create(&spawn.limits);
         let own_network = matches!(spawn.network, Network::Loopback | Network::None);
         let mut kept_from = false;
         if let (Ok(egress), true) = (&self.egress, self.report.has(Feature::Egress) && !own_network) {
-            match group.keep_from_addresses(egress, spawn.id, &spawn.network) {
+            match group.keep_from_addresses(egress, &spawn.network) {
                 Ok(()) => kept_from = true,
                 // It would reach what it must not; anything else is no worse off than where there is no such thing.
                 Err(error) if spawn.network != Network::Host => return Err(given_up(group, error)),
@@ -184,6 +184,16 @@ impl Abilities {
                 },
             }
         }
+    }
+
+    /// Gets ready for the next instance what does not depend on it.
+    pub(super) fn get_ready(&mut self) {
+        self.cgroups.make_ahead();
+    }
+
+    /// Groups no instance was started in.
+    pub(super) fn take_spare(&mut self) -> Option<Group> {
+        self.cgroups.take_spare()
     }
 
     fn remove(&mut self, feature: Feature, why: &str) {
