@@ -128,8 +128,7 @@ fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
 /// Starts the second process and watches over it until it ends.
 fn start_server(start: &Start<'_>) -> Result<Infallible, Failure> {
     // Closed by the kernel when the program starts; a message in it means that it did not.
-    let (outcome, tell_outcome) =
-        pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::fatal("making a pipe", e))?;
+    let (outcome, tell_outcome) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::fatal("making a pipe", e))?;
     let mut become_server = || {
         let failure = match catch_unwind(AssertUnwindSafe(|| server(start))) {
             Ok(Ok(())) => return 0,

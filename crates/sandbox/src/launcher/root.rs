@@ -116,9 +116,8 @@ fn process_file_system(own: bool) -> Result<OwnedFd, Failure> {
         // for one mount alone.
         let _ = fsconfig_set_string(&context, "hidepid", "invisible");
         fsconfig_create(&context)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-            | MountAttrFlags::MOUNT_ATTR_NODEV
-            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let attributes =
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
     };
     make().map_err(|e| Failure::of(Feature::Proc, "mounting /proc", e))

@@ -133,27 +133,16 @@ impl Abilities {
                 Err(error) => notes.push(format!("no {}: {error}", Feature::Egress.word())),
             }
         }
-        let by_cgroup = |feature: &Feature| {
-            matches!(feature, Feature::MemoryLimit | Feature::CpuLimit)
-                || (*feature == Feature::PidsLimit && !self.count_processes)
-        };
-        let isolation: Vec<Feature> = Feature::ALL
-            .into_iter()
-            .filter(|feature| self.report.has(*feature))
-            .filter(|feature| !by_cgroup(feature) || limited.contains(feature))
-            .filter(|feature| match feature {
-                Feature::Network => own_network,
-                Feature::Egress => kept_from,
-                _ => true,
-            })
-            .collect();
+        let isolation = self.isolating(&limited, own_network, kept_from);
         let prepares = self.prepares && self.report.privileged && isolation.contains(&Feature::PrivateFiles);
-        let prepared = prepares.then(|| self.prepared.of(&self.single, &spawn.tree)).transpose();
-        // It builds its own then, and says which step fails if that fails too.
-        let prepared = prepared.unwrap_or_else(|failure| {
-            notes.push(format!("its file tree was not prepared: {}", failure.why));
-            None
-        });
+        let prepared = match prepares.then(|| self.prepared.of(&self.single, &spawn.tree)).transpose() {
+            Ok(prepared) => prepared,
+            // It builds its own then, and says which step fails if that fails too.
+            Err(Failure { why, .. }) => {
+                notes.push(format!("its file tree was not prepared: {why}"));
+                None
+            }
+        };
         let mut born_in = group.birthplace();
         loop {
             let start = Start {
@@ -184,6 +173,18 @@ impl Abilities {
                 },
             }
         }
+    }
+
+    /// What isolates an instance. `limited`: what its cgroups limit.
+    fn isolating(&self, limited: &[Feature], own_network: bool, kept_from_addresses: bool) -> Vec<Feature> {
+        let isolates = |feature: &Feature| match feature {
+            Feature::Network => own_network,
+            Feature::Egress => kept_from_addresses,
+            Feature::MemoryLimit | Feature::CpuLimit => limited.contains(feature),
+            Feature::PidsLimit => self.count_processes || limited.contains(feature),
+            _ => true,
+        };
+        Feature::ALL.into_iter().filter(|feature| self.report.has(*feature) && isolates(feature)).collect()
     }
 
     /// Gets ready for the next instance what does not depend on it.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::world::{World, alive, host, said, tell, until};
@@ -110,18 +110,23 @@ async fn cgroups_are_removed_with_their_instances() {
         let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| at.contains("cgroup"));
         let places = mounts.flat_map(|at| own.iter().map(move |group| format!("{at}{group}")));
         let entries = places.filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten();
-        entries
-            .filter(|entry| {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                // One more is the launcher's own: instances that may not reach every address are in it.
-                name.starts_with(&prefix) && !name.ends_with("-net")
-            })
-            .count()
+        let ours = entries.filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // One more is the launcher's own: instances that may not reach every address are in it.
+            name.starts_with(&prefix) && !name.ends_with("-net")
+        });
+        ours.map(|entry| entry.path()).collect::<Vec<_>>()
     };
+    // The launcher has others ready for the next instance.
+    let lived_in =
+        |group: &PathBuf| std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|all| !all.is_empty());
+    let of_one: Vec<PathBuf> = groups().into_iter().filter(lived_in).collect();
     let isolation = world.backend.isolation().await.unwrap();
-    assert_eq!(groups() > 0, isolation.has(fission_sandbox::Feature::MemoryLimit));
+    assert_eq!(!of_one.is_empty(), isolation.has(fission_sandbox::Feature::MemoryLimit));
     world.destroy("one", std::time::Duration::ZERO).await;
-    until(|| (groups() == 0).then_some(())).await;
+    until(|| of_one.iter().all(|group| !group.exists()).then_some(())).await;
+    drop(world);
+    until(|| groups().is_empty().then_some(())).await;
 }
 
 /// Runs only where the tests run as root, which can become someone else.

@@ -87,6 +87,25 @@ async fn a_directory_of_code_is_placed_whole() {
 }
 
 #[tokio::test]
+async fn what_the_host_has_replaced_is_shown_to_the_next_instance() {
+    // Not below `/tmp`, which is private to each instance: what is there is never prepared for several.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let program = folder.path().canonicalize().unwrap().join("server");
+    std::fs::copy(host(), &program).unwrap();
+    let world = World::with(|_| {}, Listen::Unix, program.clone());
+    let size = format!("run stat -c %s {}", program.display());
+    let before = world.instance("before").await;
+    let mut newer = std::fs::read(&program).unwrap();
+    newer.push(0);
+    std::fs::write(folder.path().join("newer"), &newer).unwrap();
+    std::fs::set_permissions(folder.path().join("newer"), std::fs::metadata(&program).unwrap().permissions()).unwrap();
+    std::fs::rename(folder.path().join("newer"), &program).unwrap();
+    let after = world.instance("after").await;
+    let sizes = [said(&before.address, &size).await, said(&after.address, &size).await];
+    assert_eq!(sizes.map(|size| size.trim().parse::<usize>().unwrap()), [newer.len() - 1, newer.len()]);
+}
+
+#[tokio::test]
 async fn an_instance_sees_neither_the_hosts_files_nor_another_instance() {
     let world = World::new();
     let secret = world.data.path().join("secret");

@@ -48,7 +48,7 @@ impl RuntimeSource for Scripted {
             name: "scripted".to_owned(),
             argv: vec![self.program.display().to_string(), "__server".to_owned()],
             env: Vec::new(),
-            read_only: vec![host()],
+            read_only: vec![host(), self.program.clone()],
             listen: self.listen,
             system_calls: image.strip_prefix("calls:").map(str::to_owned).into_iter().collect(),
         })
