@@ -63,11 +63,12 @@ fn measure() -> io::Result<()> {
     let launcher = launcher::start(LauncherOptions::own()?)?;
     let data = std::env::temp_dir().join(format!("bench-spawn-{}", std::process::id()));
     let runtime = tokio::runtime::Runtime::new()?;
-    let mut sandboxed = Vec::new();
-    let mut ended = Vec::new();
-    let isolation = runtime.block_on(async {
-        let backend = SandboxBackend::new(Options::new(data.clone()), launcher, Arc::new(NoLogs), Arc::new(Own))
-            .map_err(io::Error::other)?;
+    let options = Options::new(data.clone());
+    // In a task, as the platform does.
+    let measured = runtime.spawn(async {
+        let (mut sandboxed, mut ended) = (Vec::new(), Vec::new());
+        let backend =
+            SandboxBackend::new(options, launcher, Arc::new(NoLogs), Arc::new(Own)).map_err(io::Error::other)?;
         let environment = serde_json::json!({"apiVersion": "fission.io/v1", "kind": "Environment",
             "metadata": {"name": "e"}, "spec": {"version": 3, "runtime": {"image": "x"}}});
         let environment = Arc::new(serde_json::from_value(environment)?);
@@ -83,8 +84,9 @@ fn measure() -> io::Result<()> {
             ended.push(begin.elapsed());
             words = created.isolation;
         }
-        io::Result::Ok(words)
-    })?;
+        io::Result::Ok((words, sandboxed, ended))
+    });
+    let (isolation, mut sandboxed, mut ended) = runtime.block_on(measured).map_err(io::Error::other)??;
     let mut bare = Vec::new();
     let own = std::env::current_exe()?;
     let socket = data.join("bare.sock");

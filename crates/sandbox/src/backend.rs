@@ -264,8 +264,8 @@ impl Shared {
     ) -> io::Result<Instance> {
         let directories = Directories::below(&self.place.instances.join(number.to_string()));
         let user = report.privileged.then(|| owner_of(number));
-        directories.make(user)?;
         let private = report.has(Feature::PrivateFiles);
+        directories.make(user, !private)?;
         let (first_address, address) = match runtime.listen {
             Listen::Unix => (Address::Unix(self.place.first_socket(number)), Address::Unix(self.place.socket(number))),
             Listen::Tcp => {

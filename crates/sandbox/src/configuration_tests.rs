@@ -7,7 +7,7 @@ use super::*;
 
 fn directories(top: &Path) -> Directories {
     let directories = Directories::below(&top.join("instance"));
-    directories.make(None).unwrap();
+    directories.make(None, false).unwrap();
     directories
 }
 

@@ -67,15 +67,18 @@ impl Directories {
         }
     }
 
-    /// Makes them. `owner`: the host user of the instance, where it is not the platform's own.
-    pub(crate) fn make(&self, owner: Option<u32>) -> io::Result<()> {
+    /// Makes them. `owner`: the host user of the instance, where it is not the platform's own. `scratch`: whether it needs
+    /// that one.
+    pub(crate) fn make(&self, owner: Option<u32>, scratch: bool) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(&self.top)?;
         // Read through a read-only mount by a user that is no one here; the directory above keeps all others out.
         for path in [&self.userfunc, &self.secrets, &self.configs] {
             DirBuilder::new().mode(0o755).create(path)?;
         }
         DirBuilder::new().mode(0o700).create(&self.socket)?;
-        DirBuilder::new().mode(0o700).create(&self.scratch)?;
+        if scratch {
+            DirBuilder::new().mode(0o700).create(&self.scratch)?;
+        }
         if owner.is_some() {
             std::os::unix::fs::chown(&self.socket, owner, owner)?;
         }

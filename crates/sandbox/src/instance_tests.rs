@@ -58,7 +58,7 @@ fn each_instance_that_runs_has_a_host_user_of_its_own() {
 fn a_link_in_place_of_the_socket_is_not_taken() {
     let data = tempfile::tempdir().unwrap();
     let directories = Directories::below(&data.path().join("1"));
-    directories.make(None).unwrap();
+    directories.make(None, false).unwrap();
     let (from, to) = (directories.socket.join(SOCKET), directories.top.join(SOCKET));
     let other = std::os::unix::net::UnixListener::bind(data.path().join("other")).unwrap();
     symlink(data.path().join("other"), &from).unwrap();
