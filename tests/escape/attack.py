@@ -306,6 +306,18 @@ def disk_flood(folder):
         outcome(lambda: os.remove(os.path.join(folder, "flood")))
 
 
+def read_flood():
+    """Reads past the machine's memory for two seconds: how much came, and in what time."""
+    files = [os.path.join(folder, name) for folder, _, names in os.walk("/usr") for name in names]
+    largest = max(files, key=lambda path: os.lstat(path).st_size)
+    size = os.stat(largest).st_size & ~0xFFFFF
+    opened = os.open(largest, os.O_RDONLY | os.O_DIRECT)
+    page, came, begin = mmap.mmap(-1, 1 << 20), 0, time.monotonic()
+    while time.monotonic() - begin < 2:
+        came += os.preadv(opened, [page], came % size)
+    return {"read": came, "seconds": time.monotonic() - begin}
+
+
 def file_flood():
     made = 0
     os.makedirs("/tmp/many", exist_ok=True)

@@ -55,6 +55,17 @@ pub(crate) async fn a_full_disk_is_its_own(ground: &Ground) {
     assert!(said.as_object().unwrap().values().all(|answer| answer != "written"), "{said}");
 }
 
+pub(crate) async fn a_flood_of_reads_leaves_the_disk_to_others(ground: &Ground) {
+    if !ground.has_or_skips("io-limit") {
+        return;
+    }
+    let said = ground.outcome("read_flood").await;
+    let (read, seconds) = (said["read"].as_f64().unwrap(), said["seconds"].as_f64().unwrap());
+    let limit = 256.0 * 1024.0 * 1024.0;
+    // The kernel counts in slices, and what it let go before the first one ended comes on top.
+    assert!(read > 0.0 && read / seconds < 1.2 * limit, "{said}");
+}
+
 pub(crate) async fn a_flood_of_files_is_its_own(ground: &Ground) {
     let said = ground.outcome("file_flood").await;
     assert_eq!(said["then"], "ENOSPC", "{said}");

@@ -60,6 +60,7 @@ macro_rules! attempts {
             floods::a_zombie_bomb_stops_at_its_limit,
             floods::a_memory_bomb_is_killed_and_the_limit_is_named,
             floods::a_full_disk_is_its_own,
+            floods::a_flood_of_reads_leaves_the_disk_to_others,
             floods::a_flood_of_files_is_its_own,
             floods::a_flood_of_lines_stops_no_one,
         });

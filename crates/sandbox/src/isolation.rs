@@ -47,11 +47,13 @@ pub enum Feature {
     PidsLimit,
     /// A limit on processor time, where one is declared.
     CpuLimit,
+    /// A limit on reading and writing of disks.
+    IoLimit,
 }
 
 impl Feature {
     /// Every one, in the order they are told.
-    pub const ALL: [Feature; 17] = [
+    pub const ALL: [Feature; 18] = [
         Feature::User,
         Feature::Pid,
         Feature::Mount,
@@ -69,6 +71,7 @@ impl Feature {
         Feature::MemoryLimit,
         Feature::PidsLimit,
         Feature::CpuLimit,
+        Feature::IoLimit,
     ];
 
     /// The one with a word.
@@ -96,6 +99,7 @@ impl Feature {
             Feature::MemoryLimit => "memory-limit",
             Feature::PidsLimit => "pids-limit",
             Feature::CpuLimit => "cpu-limit",
+            Feature::IoLimit => "io-limit",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Memory, process and processor limits by cgroups, version 1 and 2, by plain file writes.
+//! Memory, process, processor and disk limits by cgroups, version 1 and 2, by plain file writes.
 //!
 //! Each instance gets one group a hierarchy, `fission-<launcher>-<number>`, below the launcher's own group where that
 //! may be written, so that limits set on the platform as a whole hold for its instances too.
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal};
 
 use fission_api::Network;
 
+use super::disks::Disks;
 use super::egress::Egress;
 use crate::isolation::Feature;
 use crate::protocol::Limits;
@@ -32,6 +33,7 @@ struct Controller {
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
     controllers: Vec<Controller>,
+    disks: Disks,
     /// Groups made so far: a part of their names.
     made: u64,
     /// Made ahead, without limits.
@@ -44,21 +46,27 @@ pub(super) struct Group {
     name: String,
     directories: Vec<PathBuf>,
     memory: Option<PathBuf>,
+    disks_limited: bool,
     /// The one of the unified hierarchy, if any, and what it is for: a process can be in one only.
     unified: Option<(Feature, PathBuf)>,
     /// Files through which a process enters, and which limit that is for.
     pub(super) joins: Vec<(Feature, File)>,
 }
 
-const CONTROLLERS: [(Feature, &str); 3] =
-    [(Feature::MemoryLimit, "memory"), (Feature::PidsLimit, "pids"), (Feature::CpuLimit, "cpu")];
+/// What keeps each limit, by its name in the unified hierarchy.
+const CONTROLLERS: [(Feature, &str); 4] = [
+    (Feature::MemoryLimit, "memory"),
+    (Feature::PidsLimit, "pids"),
+    (Feature::CpuLimit, "cpu"),
+    (Feature::IoLimit, "io"),
+];
 
 impl Cgroups {
     /// Looks where groups can be made. Gives the reason for each limit that cannot be set.
     pub(super) fn detect() -> (Self, Vec<(Feature, String)>) {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let (mut found, mut missing) = (Self::default(), Vec::new());
+        let (mut found, mut missing) = (Self { disks: Disks::find(), ..Self::default() }, Vec::new());
         for (feature, name) in CONTROLLERS {
             match find(&mounts, &own, name) {
                 Ok((base, unified)) => found.controllers.push(Controller { feature, base, unified }),
@@ -99,7 +107,8 @@ impl Cgroups {
             if controller.feature == Feature::CpuLimit && limits.cpu_millis.is_none() {
                 continue;
             }
-            match controller.make(&mut group).and_then(|directory| controller.limit(&directory, limits, &mut group)) {
+            let made = controller.make(&mut group, &self.disks);
+            match made.and_then(|directory| controller.limit(&directory, limits, &mut group)) {
                 Ok(()) => applied.push(controller.feature),
                 Err(error) => {
                     let directory = controller.base.join(&group.name);
@@ -119,7 +128,7 @@ impl Cgroups {
         let mut group = self.unmade();
         // Most instances have no processor limit.
         let mut usual = self.controllers.iter().filter(|controller| controller.feature != Feature::CpuLimit);
-        if usual.all(|controller| controller.make(&mut group).is_ok()) {
+        if usual.all(|controller| controller.make(&mut group, &self.disks).is_ok()) {
             self.spare = Some(group);
         } else {
             group.remove();
@@ -139,8 +148,8 @@ impl Cgroups {
 }
 
 impl Controller {
-    /// Makes the group in this hierarchy, if no other controller's is the same.
-    fn make(&self, group: &mut Group) -> io::Result<PathBuf> {
+    /// Makes the group in this hierarchy, if no other controller's is the same, with the limits all instances have alike.
+    fn make(&self, group: &mut Group, disks: &Disks) -> io::Result<PathBuf> {
         let directory = self.base.join(&group.name);
         if !group.directories.contains(&directory) {
             fs::create_dir(&directory)?;
@@ -152,6 +161,10 @@ impl Controller {
                 let join = OpenOptions::new().write(true).open(directory.join("tasks"))?;
                 group.joins.push((self.feature, join));
             }
+        }
+        if self.feature == Feature::IoLimit && !group.disks_limited {
+            disks.limit(&directory, self.unified)?;
+            group.disks_limited = true;
         }
         Ok(directory)
     }
@@ -173,6 +186,8 @@ impl Controller {
                 group.memory = Some(directory.join("memory.oom_control"));
             }
             (Feature::PidsLimit, _) => set("pids.max", limits.pids.to_string())?,
+            // For all alike, when the group was made.
+            (Feature::IoLimit, _) => {}
             _ => {
                 let quota = u64::from(limits.cpu_millis.unwrap_or(1000)) * CPU_PERIOD_US / 1000;
                 if self.unified {
@@ -269,8 +284,14 @@ fn find(mounts: &str, own: &str, controller: &str) -> Result<(PathBuf, bool), St
     }
 }
 
+/// A controller's name in version 1.
+fn name_before(unified: &str) -> &str {
+    if unified == "io" { "blkio" } else { unified }
+}
+
 /// Mounted hierarchies that may have a controller: (mount point, unified).
 fn hierarchies(mounts: &str, controller: &str) -> Vec<(PathBuf, bool)> {
+    let controller = name_before(controller);
     let mut found = Vec::new();
     for line in mounts.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -292,7 +313,11 @@ pub(super) fn own_group<'a>(own: &'a str, controller: &str, unified: bool) -> &'
             let mut fields = line.splitn(3, ':').skip(1);
             Some((fields.next()?, fields.next()?))
         })
-        .find(|(names, _)| if unified { names.is_empty() } else { names.split(',').any(|name| name == controller) })
+        .find(
+            |(names, _)| {
+                if unified { names.is_empty() } else { names.split(',').any(|name| name == name_before(controller)) }
+            },
+        )
         .map_or("/", |(_, path)| path)
 }
 

@@ -15,6 +15,8 @@ fn hierarchies_of_both_versions_are_found() {
         [(PathBuf::from("/sys/fs/cgroup/memory"), false), (PathBuf::from("/sys/fs/cgroup/unified"), true)]
     );
     assert_eq!(hierarchies(MOUNTS, "cpu")[0].0, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
+    let disks = hierarchies("cgroup /sys/fs/cgroup/blkio cgroup rw,blkio 0 0\n", "io");
+    assert_eq!(disks, [(PathBuf::from("/sys/fs/cgroup/blkio"), false)], "its name before");
     assert!(hierarchies("", "memory").is_empty());
 }
 

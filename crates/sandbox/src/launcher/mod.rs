@@ -3,6 +3,7 @@
 //! with all instances, when the platform does, whatever way that happens.
 
 mod cgroup;
+mod disks;
 mod egress;
 pub(crate) mod init;
 mod landlock;

@@ -180,7 +180,7 @@ impl Abilities {
         let isolates = |feature: &Feature| match feature {
             Feature::Network => own_network,
             Feature::Egress => kept_from_addresses,
-            Feature::MemoryLimit | Feature::CpuLimit => limited.contains(feature),
+            Feature::MemoryLimit | Feature::CpuLimit | Feature::IoLimit => limited.contains(feature),
             Feature::PidsLimit => self.count_processes || limited.contains(feature),
             _ => true,
         };
