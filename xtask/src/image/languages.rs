@@ -126,7 +126,7 @@ fn rust(contents: &mut Contents, runtime: &Runtime) -> Result<()> {
 }
 
 /// What the linker reads of the C library, by the names the C compiler finds it by.
-const LINKED: [&str; 12] = [
+const LINKED: [&str; 14] = [
     "Scrt1.o",
     "crt1.o",
     "crti.o",
@@ -134,6 +134,8 @@ const LINKED: [&str; 12] = [
     "libc.so",
     "libc_nonshared.a",
     "libm.so",
+    "libm.so.6",
+    "libmvec.so.1",
     "libdl.a",
     "libpthread.a",
     "librt.a",
@@ -162,7 +164,7 @@ fn linker(contents: &mut Contents) -> Result<()> {
 }
 
 /// One a line: where Perl's own modules and those of the system are.
-const PERL: &str = r"print map { qq(\$_\n) } grep { -d } @INC";
+const PERL: &str = r"print map { qq($_\n) } grep { -d } @INC";
 
 fn perl(contents: &mut Contents, perl: &Path, used: Use) -> Result<()> {
     contents.host_file(perl, "usr/local/bin/perl")?;
@@ -229,4 +231,33 @@ fn dotnet(contents: &mut Contents, dotnet: &Path) -> Result<()> {
     let folder = real.parent().context("dotnet is in no folder")?;
     contents.host_folder(folder, "usr/share/dotnet", &|_| true)?;
     contents.link("usr/local/bin/dotnet", "../../share/dotnet/dotnet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn perl_is_asked_for_folders_with_its_own_modules() {
+        let perl = program("perl", "the tests ask it where its modules are").unwrap();
+        let folders = output(&perl, &["-e", PERL]).unwrap();
+        assert!(folders.lines().all(|folder| Path::new(folder).is_dir()), "{folders}");
+        assert!(folders.lines().any(|folder| Path::new(folder).join("strict.pm").is_file()), "{folders}");
+    }
+
+    #[test]
+    fn what_the_scripts_of_the_c_library_name_is_there_for_the_linker() {
+        let cc = program("cc", "the tests ask it where the C library is").unwrap();
+        for script in ["libc.so", "libm.so"] {
+            let path = output(&cc, &[&format!("-print-file-name={script}")]).unwrap();
+            // Not a script where it is the library itself.
+            let Ok(text) = std::fs::read_to_string(path.trim()) else { continue };
+            let named = text.split_whitespace().filter(|word| word.starts_with('/') && word.contains(".so"));
+            for library in named.filter_map(|path| Path::new(path).file_name()?.to_str()) {
+                // Those two every program needs, and so every image has.
+                let everywhere = library == "libc.so.6" || library.starts_with("ld-linux");
+                assert!(everywhere || LINKED.contains(&library), "{script} names {library}");
+            }
+        }
+    }
 }
