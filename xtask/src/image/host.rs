@@ -18,6 +18,7 @@ const LIBRARIES: &str =
 const UNWINDER: &str = "libgcc_s.so.1";
 /// The authorities this machine trusts, and an image of it.
 pub(super) const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+const LOCALE: &str = "usr/lib/locale/C.utf8";
 const ZONES: &str = "usr/share/zoneinfo";
 /// Files asked about at once.
 const AT_ONCE: usize = 200;
@@ -66,6 +67,11 @@ pub(super) fn put_system(contents: &mut Contents) -> Result<()> {
     // Where OpenSSL looks.
     contents.link("usr/lib/ssl/certs", "/etc/ssl/certs")?;
     contents.link("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")?;
+    // The one every program may ask for, whatever the machine's language.
+    let locale = Path::new("/").join(LOCALE);
+    if locale.is_dir() {
+        contents.host_folder(&locale, LOCALE, &|_| true)?;
+    }
     let zones = Path::new("/").join(ZONES);
     if zones.is_dir() {
         contents.host_folder(&zones, ZONES, &|path| !path.starts_with("posix") && !path.starts_with("right"))?;

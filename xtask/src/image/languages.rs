@@ -32,7 +32,7 @@ pub(super) fn put(contents: &mut Contents, name: &str, runtime: &Runtime, used: 
         "perl" => perl(contents, executable()?, used),
         "jvm" => jvm(contents, used),
         "dotnet" => dotnet(contents, executable()?),
-        "rust" => rust(contents, runtime),
+        "rust" => rust(contents, runtime, used),
         "binary" => put_shell(contents),
         _ => {
             bail!("what the environment {name} needs in an image is not known; say it in xtask/src/image/languages.rs")
@@ -110,7 +110,7 @@ fn ruby(contents: &mut Contents, ruby: &Path) -> Result<()> {
 }
 
 /// The compiler stays where it is, with cargo and the linker.
-fn rust(contents: &mut Contents, runtime: &Runtime) -> Result<()> {
+fn rust(contents: &mut Contents, runtime: &Runtime, used: Use) -> Result<()> {
     let rustc = runtime.argv.last().map(Path::new).context("the environment has no compiler")?;
     let root = rustc.ancestors().nth(2).context("the compiler is in no folder")?;
     let own = format!("lib/rustlib/{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -120,6 +120,11 @@ fn rust(contents: &mut Contents, runtime: &Runtime) -> Result<()> {
     contents.host_folder(root, &root.to_string_lossy(), &|path| !unread(path))?;
     for name in ["rustc", "cargo"] {
         contents.link(&format!("usr/local/bin/{name}"), &root.join("bin").join(name).to_string_lossy())?;
+    }
+    if used == Use::Builder {
+        // Not every busybox has it.
+        let flock = program("flock", "install it (Debian: apt-get install -y util-linux)")?;
+        contents.host_file(&flock, "usr/bin/flock")?;
     }
     put_shell(contents)?;
     linker(contents)
@@ -173,7 +178,11 @@ fn perl(contents: &mut Contents, perl: &Path, used: Use) -> Result<()> {
     put_all(contents, &output(perl, &["-e", PERL])?)?;
     if used == Use::Builder {
         match program("cpanm", "") {
-            Ok(cpanm) => contents.host_file(&cpanm, "usr/local/bin/cpanm")?,
+            Ok(cpanm) => {
+                contents.host_file(&cpanm, "usr/local/bin/cpanm")?;
+                let make = program("make", "modules are installed with it (Debian: apt-get install -y make)")?;
+                contents.host_file(&make, "usr/bin/make")?;
+            }
             Err(_) => super::note("no cpanm on this machine: the builder installs no modules (Debian: cpanminus)"),
         }
     }
