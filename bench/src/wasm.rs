@@ -16,6 +16,8 @@ const COMPONENTS: usize = 100;
 const COLD_STARTS: usize = 200;
 /// Instances whose memory is measured.
 const IDLE: usize = 500;
+/// Pause before it is: idle instances let go of what they served with.
+const SETTLED: Duration = Duration::from_secs(12);
 /// Length of a round of the warm measurement.
 const ROUND: Duration = Duration::from_secs(3);
 /// Rounds of the warm measurement, in turn.
@@ -188,12 +190,13 @@ async fn idle(binary: &Path, component: &[u8]) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = platform.process.resident_kib()?;
     calls(&platform, "idle", IDLE).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(SETTLED).await;
     let grown = platform.process.resident_kib()?.saturating_sub(before);
     #[allow(clippy::cast_precision_loss)]
     let each = grown as f64 / IDLE as f64;
-    let what = "memory of an idle instance, with a store that served";
-    figure(what, IDLE, &format!("{each:.1} KiB"), "growth of the platform's process over their first calls");
+    let note =
+        format!("growth of the platform's process over their first calls, {} s after the last", SETTLED.as_secs());
+    figure("memory of an idle instance", IDLE, &format!("{each:.1} KiB"), &note);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Pods: the running instances, shown as Kubernetes shows them. Read-only, and never on disk.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use fission_api::labels;
@@ -14,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::core_kinds::{computed, path};
 use crate::registry::{Column, PODS, age};
-use crate::storage::{Draft, Key, Op, Range, Store};
+use crate::storage::{Draft, Key, Object, Op, Range, Store};
 
 /// Name of the only node there is.
 const NODE: &str = "localhost";
@@ -39,47 +40,70 @@ pub(crate) struct Pods {
     pub(crate) instances: Arc<dyn Instances>,
     /// What it printed.
     pub(crate) logs: Arc<dyn LogReader>,
-    turn: Mutex<()>,
+    /// What each pod in the store was made from, by its fingerprint; locked by who writes pods.
+    shown: Mutex<HashMap<Key, u64>>,
 }
 
 impl Pods {
     /// Pods of these instances.
     pub(crate) fn new(instances: Arc<dyn Instances>, logs: Arc<dyn LogReader>) -> Self {
-        Self { instances, logs, turn: Mutex::new(()) }
+        Self { instances, logs, shown: Mutex::default() }
     }
 
-    /// Brings the pods in the store up to what runs now.
+    /// Brings the pods in the store up to what runs now. Most of them changed nothing since the last time, and those are
+    /// not made again: something changes with each start, and all pods together are megabytes.
     pub(crate) async fn sync(&self, store: &Store) {
-        let _turn = self.turn.lock().await;
-        let mut shown: BTreeMap<Key, (Value, u64)> = {
+        let mut shown = self.shown.lock().await;
+        let running = self.instances.list();
+        let mut writes = Vec::new();
+        {
             let state = store.read();
             let all = Range::of(PODS, None);
-            state.range(&all).map(|(key, object)| (key.clone(), (object.value(), object.rv))).collect()
-        };
-        let mut writes = Vec::new();
-        for instance in self.instances.list() {
-            let key = Key::new(PODS, &instance.namespace, &instance.id.0);
-            let before = shown.remove(&key);
-            let uid = before.as_ref().and_then(|(pod, _)| pod["metadata"]["uid"].as_str()).map(str::to_owned);
-            let mut pod = pod(&instance, &uid.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()));
-            match before {
-                None => writes.push((key, Op::Create(Draft::new(&pod)))),
-                Some((before, rv)) => {
-                    pod["metadata"]["resourceVersion"] = rv.to_string().into();
-                    if pod != before {
-                        writes.push((key, Op::Update(Draft::new(&pod), rv)));
-                    }
+            let mut gone: HashMap<&Key, u64> = state.range(&all).map(|(key, object)| (key, object.rv)).collect();
+            for instance in &running {
+                let key = Key::new(PODS, &instance.namespace, &instance.id.0);
+                let is_there = gone.remove(&key).is_some();
+                let news = fingerprint(instance);
+                if is_there && shown.get(&key) == Some(&news) {
+                    continue;
+                }
+                match show(instance, state.get(&key)) {
+                    Some(op) => writes.push((key, op, Some(news))),
+                    None => drop(shown.insert(key, news)),
                 }
             }
+            writes.extend(gone.into_iter().map(|(key, rv)| (key.clone(), Op::Delete(rv), None)));
         }
-        writes.extend(shown.into_iter().map(|(key, (_, rv))| (key, Op::Delete(rv))));
-        let mut done = stream::iter(writes).map(|(key, op)| store.write(key, op)).buffered(IN_FLIGHT);
+        let write = |(key, op, news): (Key, Op, Option<u64>)| async move {
+            store.write(key.clone(), op).await.map(|_| (key, news))
+        };
+        let mut done = stream::iter(writes).map(write).buffered(IN_FLIGHT);
         while let Some(outcome) = done.next().await {
-            if let Err(error) = outcome {
-                tracing::debug!(?error, "a pod could not be shown; the next change tries again");
+            match outcome {
+                Ok((key, Some(news))) => drop(shown.insert(key, news)),
+                Ok((key, None)) => drop(shown.remove(&key)),
+                Err(error) => tracing::debug!(?error, "a pod could not be shown; the next change tries again"),
             }
         }
     }
+}
+
+/// Changes when anything of an instance does that its pod shows.
+fn fingerprint(instance: &InstanceInfo) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    instance.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What makes an instance's pod say how it is now; nothing if it does.
+fn show(instance: &InstanceInfo, shown: Option<&Arc<Object>>) -> Option<Op> {
+    let Some(before) = shown else {
+        return Some(Op::Create(Draft::new(&pod(instance, &uuid::Uuid::new_v4().to_string()))));
+    };
+    let value = before.value();
+    let mut pod = pod(instance, value["metadata"]["uid"].as_str().unwrap_or_default());
+    pod["metadata"]["resourceVersion"] = before.rv.to_string().into();
+    (pod != value).then(|| Op::Update(Draft::new(&pod), before.rv))
 }
 
 fn pod(instance: &InstanceInfo, uid: &str) -> Value {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ::http::{Request, Response};
 use fission_rpc::instances::Instances;
@@ -16,6 +17,10 @@ use crate::http::respond::ResponseBody;
 use crate::pods::Pods;
 use crate::storage::{DatabaseError, FolderLock, LockError, Store, Stored};
 use crate::{gc, http, registry, seed};
+
+/// Pause before pods are brought up to what runs now, so that it does not compete with the cold start that changed it, and
+/// what that changes more is shown at once. Whoever asks for pods does not wait for it.
+const PODS_PAUSE: Duration = Duration::from_millis(30);
 
 /// Where objects are kept.
 #[derive(Clone, Debug)]
@@ -170,8 +175,13 @@ impl ApiServer {
                 let (Some(pods), Some(store)) = (pods.upgrade(), store.upgrade()) else { return };
                 pods.sync(&store).await;
                 drop((pods, store));
+                let changed = async {
+                    let changed = changes.changed().await;
+                    tokio::time::sleep(PODS_PAUSE).await;
+                    changed
+                };
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return },
+                    changed = changed => if changed.is_err() { return },
                     stopped = feed.wait_for(Option::is_none) => { drop(stopped); return }
                 }
             }

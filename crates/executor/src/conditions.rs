@@ -33,6 +33,8 @@ const SHARED: &str = "SharedInstances";
 const NOT_SERVED: &str = "NotServed";
 /// Times a write is repeated because someone else wrote at the same moment.
 const CONFLICT_ATTEMPTS: usize = 5;
+/// Pause before news is written, so that a write, and all who watch, do not compete with the cold start it tells of.
+const PAUSE: Duration = Duration::from_millis(30);
 /// Pause after the API server could not be reached.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -140,6 +142,7 @@ impl Conditions {
             let due: Vec<_> = self.due().drain().collect();
             if due.is_empty() {
                 self.wake.notified().await;
+                tokio::time::sleep(PAUSE).await;
                 continue;
             }
             let mut failed = false;

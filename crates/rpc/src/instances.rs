@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use crate::endpoint::{Address, InstanceId};
 
 /// Where an instance stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Being made.
     Starting,
@@ -23,7 +23,7 @@ pub enum Phase {
 }
 
 /// The function an instance belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceFunction {
     /// Its name.
     pub name: String,
@@ -36,7 +36,7 @@ pub struct InstanceFunction {
 }
 
 /// One instance as people see it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceInfo {
     /// Its id, and the name of its pod.
     pub id: InstanceId,

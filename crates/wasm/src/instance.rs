@@ -1,12 +1,12 @@
 //! One loaded instance: the stores it has, and which of them serves a request.
 //!
 //! A request gets an idle store, the one used last, or a new one; a store that served without failing is kept for the next
-//! request, up to the function's number of requests. So an instance has as many stores as it ever had requests at once,
-//! which the platform limits (`requestsPerPod`).
+//! request, up to the function's number of requests, and for a while (`idle`). So an instance has as many stores as it lately
+//! had requests at once, which the platform limits (`requestsPerPod`).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fission_rpc::local::{LocalBody, LocalCall, LocalService};
@@ -21,7 +21,7 @@ use crate::artifacts::{Code, Loaded};
 use crate::call;
 use crate::failures::Names;
 use crate::guest::{Given, Guest, MemoryLimit};
-use crate::lock;
+use crate::idle::Idle;
 use crate::machine::Machine;
 use crate::outputs::Printer;
 
@@ -43,7 +43,7 @@ pub(crate) struct Instance {
     pub(crate) given: Given,
     /// Requests a store serves before another takes its place.
     reuse: u32,
-    idle: Mutex<Vec<Ready>>,
+    idle: Arc<Idle<Ready>>,
     lingering: AtomicUsize,
     /// Held so that its files go when it does.
     _files: Option<Files>,
@@ -76,6 +76,7 @@ impl Instance {
         reuse: u32,
         files: Option<Files>,
     ) -> Arc<Self> {
+        let idle = Idle::new(machine.idle_store);
         Arc::new(Self {
             names,
             machine,
@@ -84,7 +85,7 @@ impl Instance {
             loaded,
             given,
             reuse,
-            idle: Mutex::default(),
+            idle,
             lingering: AtomicUsize::new(0),
             _files: files,
         })
@@ -92,8 +93,7 @@ impl Instance {
 
     /// A store for one request.
     pub(crate) async fn take(&self, pre: &ProxyPre<Guest>) -> Result<Ready, Refusal> {
-        let idle = lock(&self.idle).pop();
-        match idle {
+        match self.idle.take() {
             Some(ready) => Ok(ready),
             None => self.make(pre).await,
         }
@@ -105,7 +105,7 @@ impl Instance {
         if let Code::Component(pre) = &self.loaded.code {
             let _running = self.machine.running();
             let first = self.make(pre).await?;
-            lock(&self.idle).push(first);
+            self.idle.keep(first);
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Instance {
     pub(crate) fn put(&self, mut ready: Ready) {
         ready.served += 1;
         if ready.served < self.reuse && !self.ended.is_cancelled() {
-            lock(&self.idle).push(ready);
+            self.idle.keep(ready);
         }
     }
 
@@ -165,7 +165,7 @@ impl Instance {
         self.calls.close();
         let _ = tokio::time::timeout(grace, self.calls.wait()).await;
         self.ended.cancel();
-        lock(&self.idle).clear();
+        self.idle.clear();
         // A call that nobody drives, such as one whose client does not read, ends when it is driven or dropped.
         let _ = tokio::time::timeout(KILLED, self.calls.wait()).await;
     }

@@ -5,10 +5,10 @@
 //! a value (`fission_rpc::local`): no socket, no process.
 //!
 //! Start reading in `backend` (the six methods), go on to `load` (what is read from declarations), `artifacts` (from bytes
-//! to mapped machine code), `instance` (which store serves a request) and `call` (how a request drives one);
-//! `command` and `cgi` are for modules that know no HTTP. `machine` is
-//! the engine with its limits, `guest` what a component can see, `outputs` where it prints, `hosts` and `outgoing` whom it
-//! may call, `failures` what is said when it fails.
+//! to mapped machine code), `instance` (which store serves a request), `idle` (how long others wait for one) and `call` (how a
+//! request drives one); `command` and `cgi` are for modules that know no HTTP. `machine` is the engine with its limits, `guest`
+//! what a component can see, `outputs` where it prints, `hosts` and `outgoing` whom it may call, `failures` what is said when it
+//! fails.
 //!
 //! Invariants:
 //! * a component reaches nothing it was not given: its package, its configuration, named hosts, clocks and randomness;
@@ -26,6 +26,7 @@ mod command;
 mod failures;
 mod guest;
 mod hosts;
+mod idle;
 mod instance;
 mod load;
 mod machine;

@@ -33,6 +33,8 @@ pub(crate) struct Machine {
     pub(crate) engine: Engine,
     pub(crate) components: Linker<Guest>,
     pub(crate) commands: wasmtime::Linker<Command>,
+    /// How long a store waits for a request.
+    pub(crate) idle_store: Duration,
     clock: Clock,
 }
 
@@ -54,7 +56,7 @@ impl Machine {
         wasmtime_wasi::p1::add_to_linker_async(&mut commands, |command: &mut Command| &mut command.wasi)
             .map_err(failed)?;
         let clock = Clock::start(engine.weak(), options.tick).map_err(|error| WasmError::Engine(error.to_string()))?;
-        Ok(Self { engine, components, commands, clock })
+        Ok(Self { engine, components, commands, idle_store: options.idle_store, clock })
     }
 
     /// Keeps the clock running while a call is in progress.

@@ -12,6 +12,8 @@ pub struct Options {
     pub memory: u64,
     /// Most stores at once, of all functions together: requests in progress and idle stores.
     pub max_stores: u32,
+    /// How long a store that serves nothing is kept; the next request then makes one.
+    pub idle_store: Duration,
     /// How long a component computes before others get the thread.
     pub tick: Duration,
     /// Largest component that is compiled, in bytes.
@@ -21,13 +23,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: 128 MiB a store, 1,000 stores, ticks of 5 ms, components of 100 MiB (JavaScript and Python bring
+    /// The defaults: 128 MiB a store, 1,000 stores, which go after idle 10 s, ticks of 5 ms, components of 100 MiB (JavaScript and Python bring
     /// their interpreters, some 20 MiB), 4 GiB of machine code.
     pub fn new(data_dir: PathBuf) -> Self {
         Self {
             data_dir,
             memory: 128 << 20,
             max_stores: 1_000,
+            idle_store: Duration::from_secs(10),
             tick: Duration::from_millis(5),
             max_component_bytes: 100 << 20,
             max_cache_bytes: 4 << 30,

@@ -110,6 +110,23 @@ async fn pods_show_what_runs_and_follow_it() {
 }
 
 #[tokio::test]
+async fn only_pods_of_instances_that_changed_are_written_again() {
+    let (server, _client) = world();
+    let machine = Arc::new(Machine { instances: Mutex::default(), changes: watch::Sender::new(0) });
+    server.set_pods(machine.clone(), Arc::new(Logs));
+    let version = async |id: &str| get(&server, &format!("{PODS}/{id}")).await.1["metadata"]["resourceVersion"].clone();
+    machine.set(vec![instance("i-1", Phase::Starting), instance("i-2", Phase::Generic)]);
+    let (first, second) = (version("i-1").await, version("i-2").await);
+    machine.set(vec![instance("i-1", Phase::Generic), instance("i-2", Phase::Generic)]);
+    assert_ne!(version("i-1").await, first);
+    assert_eq!(version("i-2").await, second);
+    machine.set(vec![instance("i-2", Phase::Generic)]);
+    assert_eq!((version("i-1").await, version("i-2").await), (Value::Null, second.clone()));
+    machine.set(vec![instance("i-1", Phase::Generic), instance("i-2", Phase::Generic)]);
+    assert_ne!(version("i-1").await, Value::Null, "one that comes again as it was is shown again");
+}
+
+#[tokio::test]
 async fn a_watch_of_pods_sees_instances_come_and_go_by_themselves() {
     let (server, client) = world();
     let machine = Arc::new(Machine { instances: Mutex::default(), changes: watch::Sender::new(0) });
