@@ -23,8 +23,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: 128 MiB a store, 1,000 stores, which go after idle 10 s, ticks of 5 ms, components of 100 MiB (JavaScript and Python bring
-    /// their interpreters, some 20 MiB), 4 GiB of machine code.
+    /// The defaults: 128 MiB a store, 1,000 stores, each kept for 10 s without a request, ticks of 5 ms, components of 100 MiB
+    /// (JavaScript and Python bring their interpreters, some 20 MiB), 4 GiB of machine code.
     pub fn new(data_dir: PathBuf) -> Self {
         Self {
             data_dir,
