@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     instances: Mutex<HashMap<InstanceId, Arc<Instance>>>,
     /// `None` where the host allows no more of it; then servers are looked for now and then.
     appearances: Option<Appearances>,
+    /// Those of the next instance; making directories takes a tenth of what an instance takes.
+    ahead: Mutex<Option<Directories>>,
     pub(crate) next: AtomicU64,
     exits: mpsc::UnboundedSender<InstanceExit>,
 }
@@ -90,6 +92,7 @@ impl SandboxBackend {
             prepared: Mutex::default(),
             instances: Mutex::default(),
             appearances: Appearances::listen().ok(),
+            ahead: Mutex::default(),
             next: AtomicU64::new(1),
             exits,
         };
@@ -249,6 +252,8 @@ impl Shared {
             taken.map_err(|error| broken(&spec.id, format_args!("cannot be reached: {error}")))?;
         }
         guard.finished();
+        let shared = self.clone();
+        tokio::task::spawn_blocking(move || shared.make_ahead(number));
         let missing = missing.into_iter().map(|(feature, why)| format!("{}: {why}", feature.word())).collect();
         Ok(self.admit(instance, spawned, missing))
     }
@@ -265,7 +270,10 @@ impl Shared {
         let directories = Directories::below(&self.place.instances.join(number.to_string()));
         let user = report.privileged.then(|| owner_of(number));
         let private = report.has(Feature::PrivateFiles);
-        directories.make(user, !private)?;
+        let ahead = lock(&self.ahead).take().filter(|_| private);
+        if !ahead.is_some_and(|ahead| directories.make_of(&ahead, user).is_ok()) {
+            directories.make(user, !private)?;
+        }
         let (first_address, address) = match runtime.listen {
             Listen::Unix => (Address::Unix(self.place.first_socket(number)), Address::Unix(self.place.socket(number))),
             Listen::Tcp => {
@@ -292,6 +300,19 @@ impl Shared {
             owner: Arc::new(RwLock::new(owner)),
             ended,
         })
+    }
+
+    /// Makes the directories of the next instance, if none are made. `after`: a number no others are made after.
+    fn make_ahead(&self, after: u64) {
+        if lock(&self.ahead).is_some() {
+            return;
+        }
+        let directories = Directories::below(&self.place.ahead.join(after.to_string()));
+        // What cannot be made now is made when it is needed, and fails there.
+        if directories.make(None, false).is_ok() {
+            let another = lock(&self.ahead).replace(directories);
+            another.map(|another| another.remove());
+        }
     }
 
     fn spawn_request(&self, prepared: &Prepared, plan: Plan, instance: &Instance, report: &IsolationReport) -> Spawn {

@@ -85,6 +85,15 @@ impl Directories {
         Ok(())
     }
 
+    /// Makes them of ones that were made for nobody, by their make: without scratch and without an owner.
+    pub(crate) fn make_of(&self, ahead: &Self, owner: Option<u32>) -> io::Result<()> {
+        fs::rename(&ahead.top, &self.top)?;
+        if owner.is_some() {
+            std::os::unix::fs::chown(&self.socket, owner, owner)?;
+        }
+        Ok(())
+    }
+
     /// Takes the socket of a server that is ready out of the instance's reach, before it runs anyone's code: a function
     /// could put a link to another socket of this host in its place and have requests sent there.
     pub(crate) fn take_socket(&self, owner: Option<u32>, to: &Path) -> io::Result<()> {
@@ -119,6 +128,8 @@ pub(crate) struct Place {
     pub(crate) short: PathBuf,
     /// An empty directory instances build their tree on.
     pub(crate) mount_point: PathBuf,
+    /// Where directories are made ahead of the instance that has them.
+    pub(crate) ahead: PathBuf,
 }
 
 impl Place {
@@ -137,9 +148,14 @@ impl Place {
         DirBuilder::new().mode(0o700).create(&instances)?;
         let mount_point = run.join("root");
         DirBuilder::new().recursive(true).mode(0o700).create(&mount_point)?;
+        let ahead = run.join("ahead");
+        match fs::remove_dir_all(&ahead) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => DirBuilder::new().mode(0o700).create(&ahead)?,
+        }
         let short = if fits(&instances) { instances.clone() } else { shorten(&instances, short_dir)? };
         let stale = stale.exists().then_some(stale);
-        Ok((Self { instances, short, mount_point }, stale))
+        Ok((Self { instances, short, mount_point, ahead }, stale))
     }
 
     /// Where the server of an instance makes its socket, by the short name.

@@ -69,3 +69,14 @@ fn a_link_in_place_of_the_socket_is_not_taken() {
     directories.take_socket(None, &to).unwrap();
     std::os::unix::net::UnixStream::connect(&to).unwrap();
 }
+
+#[test]
+fn directories_made_ahead_become_an_instances() {
+    let folder = tempfile::tempdir().unwrap();
+    let ahead = Directories::below(&folder.path().join("ahead"));
+    ahead.make(None, false).unwrap();
+    let own = Directories::below(&folder.path().join("7"));
+    own.make_of(&ahead, None).unwrap();
+    assert!(own.userfunc.is_dir() && own.socket.is_dir() && !ahead.top.exists());
+    assert!(own.make_of(&ahead, None).is_err(), "they are given once");
+}
