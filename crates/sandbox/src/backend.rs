@@ -271,7 +271,7 @@ impl Shared {
         let user = report.privileged.then(|| owner_of(number));
         let private = report.has(Feature::PrivateFiles);
         let ahead = lock(&self.ahead).take().filter(|_| private);
-        if !ahead.is_some_and(|ahead| directories.make_of(&ahead, user).is_ok()) {
+        if ahead.is_none_or(|ahead| directories.make_of(&ahead, user).is_err()) {
             directories.make(user, !private)?;
         }
         let (first_address, address) = match runtime.listen {
