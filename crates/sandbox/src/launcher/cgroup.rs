@@ -36,8 +36,20 @@ pub(super) struct Cgroups {
     disks: Disks,
     /// Groups made so far: a part of their names.
     made: u64,
-    /// Made ahead, without limits.
-    spare: Option<Group>,
+    /// Made for the next instance, if that has these limits.
+    ahead: Option<(Limits, Made)>,
+    /// Made for an instance that did not come.
+    given_up: Vec<Group>,
+}
+
+/// Groups of one instance.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) group: Group,
+    /// The limits that are set.
+    pub(super) limited: Vec<Feature>,
+    /// Why others are not, for people.
+    pub(super) notes: Vec<String>,
 }
 
 /// The groups of one instance.
@@ -46,7 +58,6 @@ pub(super) struct Group {
     name: String,
     directories: Vec<PathBuf>,
     memory: Option<PathBuf>,
-    disks_limited: bool,
     /// The one of the unified hierarchy, if any, and what it is for: a process can be in one only.
     unified: Option<(Feature, PathBuf)>,
     /// Files through which a process enters, and which limit that is for.
@@ -99,77 +110,75 @@ impl Cgroups {
         self.controllers.len() < before
     }
 
-    /// Makes the groups of one instance. A limit that could not be set is not among the features given back.
-    pub(super) fn create(&mut self, limits: &Limits) -> (Group, Vec<Feature>, Vec<String>) {
-        let mut group = self.spare.take().unwrap_or_else(|| self.unmade());
-        let (mut applied, mut notes) = (Vec::new(), Vec::new());
+    /// Gives the groups of one instance.
+    pub(super) fn create(&mut self, limits: &Limits) -> Made {
+        match self.ahead.take() {
+            Some((of, made)) if of == *limits => made,
+            another => {
+                self.given_up.extend(another.map(|(_, made)| made.group));
+                self.make(limits)
+            }
+        }
+    }
+
+    /// Makes groups for the next instance, which is likely to have the limits of the last one.
+    pub(super) fn make_ahead(&mut self, limits: &Limits) {
+        if self.ahead.is_none() {
+            self.ahead = Some((*limits, self.make(limits)));
+        }
+    }
+
+    /// Groups no instance was started in; `all`: also what is made for the next.
+    pub(super) fn take_given_up(&mut self, all: bool) -> Vec<Group> {
+        if all {
+            self.given_up.extend(self.ahead.take().map(|(_, made)| made.group));
+        }
+        std::mem::take(&mut self.given_up)
+    }
+
+    fn make(&mut self, limits: &Limits) -> Made {
+        self.made += 1;
+        let name = format!("{PREFIX}{}-{}", rustix::process::getpid().as_raw_pid(), self.made);
+        let group = Group { name, ..Group::default() };
+        let mut made = Made { group, limited: Vec::new(), notes: Vec::new() };
         for controller in &self.controllers {
             if controller.feature == Feature::CpuLimit && limits.cpu_millis.is_none() {
                 continue;
             }
-            let made = controller.make(&mut group, &self.disks);
-            match made.and_then(|directory| controller.limit(&directory, limits, &mut group)) {
-                Ok(()) => applied.push(controller.feature),
+            let directory = controller.base.join(&made.group.name);
+            let limited = controller
+                .make(&directory, &mut made.group)
+                .and_then(|()| controller.limit(&directory, limits, &self.disks, &mut made.group));
+            match limited {
+                Ok(()) => made.limited.push(controller.feature),
                 Err(error) => {
-                    let directory = controller.base.join(&group.name);
-                    notes.push(format!("no {}: {}: {error}", controller.feature.word(), directory.display()));
+                    made.notes.push(format!("no {}: {}: {error}", controller.feature.word(), directory.display()));
                 }
             }
         }
-        (group, applied, notes)
-    }
-
-    /// Makes groups for the next instance, which takes longer than setting their limits. What cannot be made now is tried
-    /// again when it is needed, and told then.
-    pub(super) fn make_ahead(&mut self) {
-        if self.spare.is_some() {
-            return;
-        }
-        let mut group = self.unmade();
-        // Most instances have no processor limit.
-        let mut usual = self.controllers.iter().filter(|controller| controller.feature != Feature::CpuLimit);
-        if usual.all(|controller| controller.make(&mut group, &self.disks).is_ok()) {
-            self.spare = Some(group);
-        } else {
-            group.remove();
-        }
-    }
-
-    /// Gives up what was made ahead.
-    pub(super) fn take_spare(&mut self) -> Option<Group> {
-        self.spare.take()
-    }
-
-    fn unmade(&mut self) -> Group {
-        self.made += 1;
-        let name = format!("{PREFIX}{}-{}", rustix::process::getpid().as_raw_pid(), self.made);
-        Group { name, ..Group::default() }
+        made
     }
 }
 
 impl Controller {
-    /// Makes the group in this hierarchy, if no other controller's is the same, with the limits all instances have alike.
-    fn make(&self, group: &mut Group, disks: &Disks) -> io::Result<PathBuf> {
-        let directory = self.base.join(&group.name);
-        if !group.directories.contains(&directory) {
-            fs::create_dir(&directory)?;
-            group.directories.push(directory.clone());
-            if self.unified {
-                group.unified = Some((self.feature, directory.clone()));
-            } else {
-                // Moves the writing thread without stopping every fork of the machine, as `cgroup.procs` does.
-                let join = OpenOptions::new().write(true).open(directory.join("tasks"))?;
-                group.joins.push((self.feature, join));
-            }
+    /// Makes the group in this hierarchy, if no other controller's is the same.
+    fn make(&self, directory: &Path, group: &mut Group) -> io::Result<()> {
+        if group.directories.iter().any(|made| made == directory) {
+            return Ok(());
         }
-        if self.feature == Feature::IoLimit && !group.disks_limited {
-            disks.limit(&directory, self.unified)?;
-            group.disks_limited = true;
+        fs::create_dir(directory)?;
+        group.directories.push(directory.to_owned());
+        if self.unified {
+            group.unified = Some((self.feature, directory.to_owned()));
+        } else {
+            // Moves the writing thread without stopping every fork of the machine, as `cgroup.procs` does.
+            let join = OpenOptions::new().write(true).open(directory.join("tasks"))?;
+            group.joins.push((self.feature, join));
         }
-        Ok(directory)
+        Ok(())
     }
 
-    fn limit(&self, directory: &Path, limits: &Limits, group: &mut Group) -> io::Result<()> {
+    fn limit(&self, directory: &Path, limits: &Limits, disks: &Disks, group: &mut Group) -> io::Result<()> {
         let set = |file: &str, value: String| fs::write(directory.join(file), value);
         match (self.feature, self.unified) {
             (Feature::MemoryLimit, true) => {
@@ -186,8 +195,7 @@ impl Controller {
                 group.memory = Some(directory.join("memory.oom_control"));
             }
             (Feature::PidsLimit, _) => set("pids.max", limits.pids.to_string())?,
-            // For all alike, when the group was made.
-            (Feature::IoLimit, _) => {}
+            (Feature::IoLimit, unified) => disks.limit(directory, unified)?,
             _ => {
                 let quota = u64::from(limits.cpu_millis.unwrap_or(1000)) * CPU_PERIOD_US / 1000;
                 if self.unified {

@@ -53,7 +53,7 @@ fn unified_limits_are_written_and_a_kill_for_memory_is_seen() {
     let mut group = Group { directories: vec![directory.clone()], ..Group::default() };
     std::fs::create_dir(&directory).unwrap();
     for feature in [Feature::MemoryLimit, Feature::PidsLimit, Feature::CpuLimit] {
-        controller(feature).limit(&directory, &limits, &mut group).unwrap();
+        controller(feature).limit(&directory, &limits, &Disks::default(), &mut group).unwrap();
     }
     let read = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap();
     assert_eq!(
@@ -63,4 +63,18 @@ fn unified_limits_are_written_and_a_kill_for_memory_is_seen() {
     assert!(!group.ran_out_of_memory());
     std::fs::write(directory.join("memory.events"), "oom 1\noom_kill 1\n").unwrap();
     assert!(group.ran_out_of_memory());
+}
+
+#[test]
+fn groups_made_ahead_are_for_an_instance_with_their_limits() {
+    let limits = Limits { memory: 1, pids: 1, cpu_millis: None, open_files: 1, file_bytes: None };
+    let others = Limits { pids: 2, ..limits };
+    let mut cgroups = Cgroups::default();
+    cgroups.make_ahead(&limits);
+    let name = cgroups.ahead.as_ref().unwrap().1.group.name.clone();
+    assert_eq!(cgroups.create(&limits).group.name, name);
+    cgroups.make_ahead(&limits);
+    let name = cgroups.ahead.as_ref().unwrap().1.group.name.clone();
+    assert_ne!(cgroups.create(&others).group.name, name);
+    assert_eq!(cgroups.take_given_up(false).into_iter().map(|group| group.name).collect::<Vec<_>>(), [name]);
 }

@@ -11,7 +11,7 @@ use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::cgroup::Group;
 use super::spawn::{Abilities, Started, reap};
 use crate::isolation::Feature;
-use crate::protocol::{self, Ended, MAX_PACKET, Progress, Reply, Request, Spawn};
+use crate::protocol::{self, Ended, Limits, MAX_PACKET, Progress, Reply, Request, Spawn};
 
 /// Data of the control socket's epoll event; instances count from 1.
 const CONTROL: u64 = 0;
@@ -32,7 +32,7 @@ struct Instance {
     running: bool,
     failure: Option<String>,
     ended: Option<Ended>,
-    memory: u64,
+    limits: Limits,
 }
 
 pub(super) struct Launcher {
@@ -144,7 +144,7 @@ impl Launcher {
             running: false,
             failure: None,
             ended: None,
-            memory: spawn.limits.memory,
+            limits: spawn.limits,
         };
         self.instances.insert(id, instance);
         Ok(())
@@ -168,7 +168,8 @@ impl Launcher {
                 notes: std::mem::take(&mut instance.started.notes),
             };
             protocol::send(&self.control, &reply, &[])?;
-            self.abilities.get_ready();
+            self.abilities.get_ready(&instance.limits);
+            self.leftover.extend(self.abilities.take_given_up(false));
         }
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Launcher {
         instance.kill_stragglers();
         let over_memory = instance.started.group.ran_out_of_memory();
         let ended = match instance.ended.take() {
-            Some(Ended::Signal(9)) | None if over_memory => Ended::OverMemory(instance.memory),
+            Some(Ended::Signal(9)) | None if over_memory => Ended::OverMemory(instance.limits.memory),
             Some(ended) => ended,
             None => Ended::Signal(9),
         };
@@ -213,7 +214,7 @@ impl Launcher {
             instance.kill_stragglers();
             self.leftover.push(instance.started.group);
         }
-        self.leftover.extend(self.abilities.take_spare());
+        self.leftover.extend(self.abilities.take_given_up(true));
         let deadline = Instant::now() + LAST_REMOVAL;
         loop {
             self.leftover.retain_mut(|group| !group.remove());

@@ -10,7 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::cgroup::{Cgroups, Group};
+use super::cgroup::{Cgroups, Group, Made};
 use super::egress::Egress;
 use super::init::{self, Start};
 use super::prepared::PreparedTrees;
@@ -122,7 +122,7 @@ impl Abilities {
         only_try: bool,
     ) -> io::Result<Started> {
         let (report, tell) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (mut group, limited, mut notes) = self.cgroups.create(&spawn.limits);
+        let Made { mut group, limited, mut notes } = self.cgroups.create(&spawn.limits);
         let own_network = matches!(spawn.network, Network::Loopback | Network::None);
         let mut kept_from = false;
         if let (Ok(egress), true) = (&self.egress, self.report.has(Feature::Egress) && !own_network) {
@@ -187,14 +187,14 @@ impl Abilities {
         Feature::ALL.into_iter().filter(|feature| self.report.has(*feature) && isolates(feature)).collect()
     }
 
-    /// Gets ready for the next instance what does not depend on it.
-    pub(super) fn get_ready(&mut self) {
-        self.cgroups.make_ahead();
+    /// Gets ready what the next instance needs, if that is like one with these limits.
+    pub(super) fn get_ready(&mut self, limits: &Limits) {
+        self.cgroups.make_ahead(limits);
     }
 
-    /// Groups no instance was started in.
-    pub(super) fn take_spare(&mut self) -> Option<Group> {
-        self.cgroups.take_spare()
+    /// Groups no instance was started in; `all`: also what is ready for the next.
+    pub(super) fn take_given_up(&mut self, all: bool) -> Vec<Group> {
+        self.cgroups.take_given_up(all)
     }
 
     fn remove(&mut self, feature: Feature, why: &str) {
