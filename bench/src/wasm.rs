@@ -1,12 +1,14 @@
 //! WebAssembly: first calls, requests a second, memory of idle instances and of functions nobody calls.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::languages::{build, example};
-use crate::load::{Connection, closed_loop};
+use crate::load::closed_loop;
 use crate::platform::{Deployment, Platform};
 use crate::stats::{Samples, figure, heading, row};
 
@@ -24,6 +26,9 @@ const ROUND: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
 /// Warm instances of a pool; those of WebAssembly are names.
 const POOL: usize = 3;
+
+/// Pause before a call that is to be alone: what the one before left to do is done by then.
+const ALONE: Duration = Duration::from_millis(20);
 
 /// Starts of the platform whose first call is measured.
 const STARTS: usize = 20;
@@ -102,6 +107,20 @@ async fn cold(binary: &Path, component: &[u8]) -> Result<()> {
     }
     let known = calls(&platform, "other", COLD_STARTS).await?;
     row("another function of the same component", &known, "the first of them maps it");
+    let mut loaded = Vec::with_capacity(COLD_STARTS);
+    for _ in 0..COLD_STARTS {
+        loaded.push(call(&platform, "/other-0").await?);
+    }
+    row("one that is loaded, for comparison", &Samples::new(loaded), "a new connection, as all calls here");
+    for n in 0..COLD_STARTS {
+        platform.function(&format!("next-{n}"), "wasm", &code, 1).await?;
+    }
+    tokio::time::sleep(SETTLED).await;
+    let mut one_by_one = Vec::with_capacity(COLD_STARTS);
+    for n in 0..COLD_STARTS {
+        one_by_one.push(call_now(&platform, &format!("/next-{n}")).await?);
+    }
+    row("others, one right after the other", &Samples::new(one_by_one), "processors that do not sleep in between");
     node(&platform).await
 }
 
@@ -129,14 +148,26 @@ async fn calls(platform: &Platform, prefix: &str, count: usize) -> Result<Sample
     Ok(Samples::new(samples))
 }
 
-/// From connect to the last byte. Waits for the route first, which was created a moment ago.
+/// One call, by itself.
 async fn call(platform: &Platform, path: &str) -> Result<Duration> {
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let start = Instant::now();
-    let answer = Connection::open(platform.place()).await?.get(path).await?;
-    let took = start.elapsed();
-    ensure!(answer.status == 200, "{path}: {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
-    Ok(took)
+    tokio::time::sleep(ALONE).await;
+    call_now(platform, path).await
+}
+
+/// From connect to the last byte, by a client that only waits: what it takes is the platform's.
+async fn call_now(platform: &Platform, path: &str) -> Result<Duration> {
+    let (router, path) = (platform.router, path.to_owned());
+    let asked = tokio::task::spawn_blocking(move || {
+        let (start, mut answer) = (Instant::now(), Vec::new());
+        let mut stream = TcpStream::connect(router)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut answer)?;
+        let took = start.elapsed();
+        let head = String::from_utf8_lossy(&answer);
+        ensure!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
+        Ok(took)
+    });
+    asked.await?
 }
 
 async fn warm(binary: &Path, component: &[u8]) -> Result<()> {
