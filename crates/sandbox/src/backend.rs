@@ -309,9 +309,10 @@ impl Shared {
         }
         let directories = Directories::below(&self.place.ahead.join(after.to_string()));
         // What cannot be made now is made when it is needed, and fails there.
-        if directories.make(None, false).is_ok() {
-            let another = lock(&self.ahead).replace(directories);
-            another.map(|another| another.remove());
+        if directories.make(None, false).is_ok()
+            && let Some(another) = lock(&self.ahead).replace(directories)
+        {
+            let _ = another.remove();
         }
     }
 

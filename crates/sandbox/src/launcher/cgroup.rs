@@ -321,11 +321,10 @@ pub(super) fn own_group<'a>(own: &'a str, controller: &str, unified: bool) -> &'
             let mut fields = line.splitn(3, ':').skip(1);
             Some((fields.next()?, fields.next()?))
         })
-        .find(
-            |(names, _)| {
-                if unified { names.is_empty() } else { names.split(',').any(|name| name == name_before(controller)) }
-            },
-        )
+        .find(|(names, _)| match unified {
+            true => names.is_empty(),
+            false => names.split(',').any(|name| name == name_before(controller)),
+        })
         .map_or("/", |(_, path)| path)
 }
 
