@@ -10,6 +10,7 @@ mod edges;
 mod faults;
 mod functions;
 mod install;
+mod languages;
 mod lifecycle;
 mod moving;
 mod refusals;
