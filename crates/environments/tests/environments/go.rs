@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http_body_util::BodyExt;
 use tokio::process::Command;
 
-use crate::world::{GO, Server, eventually, read_until, request, runtime};
+use crate::world::{GO, Server, eventually, read_until, request, runtime, until_closed};
 
 /// What a builder makes of a function's source.
 async fn built(source: PathBuf, folder: &tempfile::TempDir) -> PathBuf {
@@ -82,9 +82,7 @@ async fn the_program_ends_with_its_container() {
     let mut connection = server.connect().await;
     server.kill().await;
     // The program's end closes what it had accepted.
-    let mut byte = [0];
-    let read = tokio::io::AsyncReadExt::read(&mut connection, &mut byte);
-    assert_eq!(tokio::time::timeout(std::time::Duration::from_secs(20), read).await.unwrap().unwrap(), 0);
+    until_closed(&mut connection).await;
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use http_body_util::BodyExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::build::build;
-use crate::world::{RUST, Server, eventually, read_until, request, runtime};
+use crate::world::{RUST, Server, eventually, read_until, request, runtime, until_closed};
 
 /// What an instance makes of a source.
 async fn compiled(source: PathBuf, folder: &Path) -> PathBuf {
@@ -124,11 +124,7 @@ async fn the_program_ends_with_its_container() {
     let mut connection = server.connect().await;
     server.kill().await;
     // The program's end closes what it had accepted.
-    let mut byte = [0];
-    let read = tokio::time::timeout(std::time::Duration::from_secs(20), connection.read(&mut byte)).await.unwrap();
-    // Reset where it had not come to accept it.
-    let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
-    assert!(matches!(read, Ok(0)) || read.as_ref().is_err_and(reset), "{read:?}");
+    until_closed(&mut connection).await;
 }
 
 #[tokio::test]

@@ -256,3 +256,11 @@ pub(crate) async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// Waits until the other side has closed a connection, or reset it where it had not come to accept it.
+pub(crate) async fn until_closed(connection: &mut UnixStream) {
+    let mut byte = [0];
+    let read = tokio::time::timeout(PATIENCE, connection.read(&mut byte)).await.expect("it stays open");
+    let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
+    assert!(matches!(read, Ok(0)) || read.as_ref().is_err_and(reset), "{read:?}");
+}
