@@ -7,6 +7,14 @@ Encoding.default_external = Encoding::UTF_8
 # Libraries, Puma among them, take its absence for a developer's machine.
 ENV['RACK_ENV'] ||= 'production'
 
+# Ruby takes no folder for temporary files that all may write and none protects, as a pod's /tmp is: one in it, then.
+temporary = File.stat('/tmp')
+if ['', '/tmp'].include?(ENV['TMPDIR'].to_s) && temporary.world_writable? && !temporary.sticky?
+  ENV['TMPDIR'] = "/tmp/ruby-#{Process.pid}"
+  # A container that starts again finds it there.
+  Dir.mkdir(ENV['TMPDIR'], 0o700) unless Dir.exist?(ENV['TMPDIR'])
+end
+
 require_relative 'output'
 require_relative 'serve'
 require_relative 'service'
