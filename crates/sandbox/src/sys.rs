@@ -105,14 +105,13 @@ const STACK: usize = 512 * 1024;
 /// program or has ended with what is given back: like `vfork`, which saves copying the memory and writing to it again.
 ///
 /// What `child` drops or changes is dropped and changed here; descriptors, signals, limits and users are its own.
-pub(crate) fn run_beside(_: &SingleThreaded, child: &mut dyn FnMut() -> i32) -> io::Result<Pid> {
+pub(crate) fn run_beside(_: &SingleThreaded, mut child: &mut dyn FnMut() -> i32) -> io::Result<Pid> {
     extern "C" fn begin(child: *mut libc::c_void) -> libc::c_int {
         // SAFETY: it is the pointer handed to `clone` below, to a value that lives until the other process goes on.
         let child = unsafe { &mut *child.cast::<&mut dyn FnMut() -> i32>() };
-        // An unwinding panic cannot leave this function: then the process is ended.
+        // A panic that gets here aborts the process.
         child()
     }
-    let mut child = child;
     let mut stack: Vec<u128> = vec![0; STACK / size_of::<u128>()];
     // SAFETY: both processes have the same memory, but CLONE_VFORK lets only one of them run: this one goes on when the
     // other has a memory of its own or is gone. There is no other thread. The stack grows down from the end of `stack`,

@@ -38,8 +38,6 @@ pub(super) struct Cgroups {
     made: u64,
     /// Made for the next instance, if that has these limits.
     ahead: Option<(Limits, Made)>,
-    /// Made for an instance that did not come.
-    given_up: Vec<Group>,
 }
 
 /// Groups of one instance.
@@ -112,13 +110,10 @@ impl Cgroups {
 
     /// Gives the groups of one instance.
     pub(super) fn create(&mut self, limits: &Limits) -> Made {
-        match self.ahead.take() {
-            Some((of, made)) if of == *limits => made,
-            another => {
-                self.given_up.extend(another.map(|(_, made)| made.group));
-                self.make(limits)
-            }
+        if self.ahead.as_ref().is_some_and(|(of, _)| of != limits) {
+            self.remove_ahead();
         }
+        self.ahead.take().map_or_else(|| self.make(limits), |(_, made)| made)
     }
 
     /// Makes groups for the next instance, which is likely to have the limits of the last one.
@@ -128,12 +123,11 @@ impl Cgroups {
         }
     }
 
-    /// Groups no instance was started in; `all`: also what is made for the next.
-    pub(super) fn take_given_up(&mut self, all: bool) -> Vec<Group> {
-        if all {
-            self.given_up.extend(self.ahead.take().map(|(_, made)| made.group));
+    /// Removes groups made for an instance that does not come. Nothing was ever in them, so they go at once.
+    pub(super) fn remove_ahead(&mut self) {
+        if let Some((_, mut made)) = self.ahead.take() {
+            made.group.remove();
         }
-        std::mem::take(&mut self.given_up)
     }
 
     fn make(&mut self, limits: &Limits) -> Made {

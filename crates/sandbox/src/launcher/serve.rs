@@ -169,7 +169,6 @@ impl Launcher {
             };
             protocol::send(&self.control, &reply, &[])?;
             self.abilities.get_ready(&instance.limits);
-            self.leftover.extend(self.abilities.take_given_up(false));
         }
         Ok(())
     }
@@ -214,7 +213,7 @@ impl Launcher {
             instance.kill_stragglers();
             self.leftover.push(instance.started.group);
         }
-        self.leftover.extend(self.abilities.take_given_up(true));
+        self.abilities.clear();
         let deadline = Instant::now() + LAST_REMOVAL;
         loop {
             self.leftover.retain_mut(|group| !group.remove());

@@ -192,9 +192,9 @@ impl Abilities {
         self.cgroups.make_ahead(limits);
     }
 
-    /// Groups no instance was started in; `all`: also what is ready for the next.
-    pub(super) fn take_given_up(&mut self, all: bool) -> Vec<Group> {
-        self.cgroups.take_given_up(all)
+    /// Removes what is ready for an instance that does not come.
+    pub(super) fn clear(&mut self) {
+        self.cgroups.remove_ahead();
     }
 
     fn remove(&mut self, feature: Feature, why: &str) {
