@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http_body_util::BodyExt;
 use tokio::process::Command;
 
-use crate::world::{GO, Server, eventually, read_until, request, runtime, until_closed};
+use crate::world::{GO, Server, eventually, program_ends_with_its_container, read_until, request, runtime};
 
 /// What a builder makes of a function's source.
 async fn built(source: PathBuf, folder: &tempfile::TempDir) -> PathBuf {
@@ -78,11 +78,7 @@ async fn a_function_that_exits_ends_the_container_with_its_code_and_its_last_wor
 
 #[tokio::test]
 async fn the_program_ends_with_its_container() {
-    let mut server = Server::with(GO, &GO.function("empty"), "").await;
-    let mut connection = server.connect().await;
-    server.kill().await;
-    // The program's end closes what it had accepted.
-    until_closed(&mut connection).await;
+    program_ends_with_its_container(GO).await;
 }
 
 #[tokio::test]

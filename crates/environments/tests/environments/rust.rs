@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::build::build;
-use crate::world::{RUST, Server, eventually, read_until, request, runtime, until_closed};
+use crate::world::{RUST, Server, eventually, program_ends_with_its_container, read_until, request, runtime};
 
 /// What an instance makes of a source.
 async fn compiled(source: PathBuf, folder: &Path) -> PathBuf {
@@ -120,11 +120,7 @@ async fn a_function_that_exits_ends_the_container_with_its_code_and_its_last_wor
 
 #[tokio::test]
 async fn the_program_ends_with_its_container() {
-    let mut server = Server::with(RUST, &RUST.function("empty"), "").await;
-    let mut connection = server.connect().await;
-    server.kill().await;
-    // The program's end closes what it had accepted.
-    until_closed(&mut connection).await;
+    program_ends_with_its_container(RUST).await;
 }
 
 #[tokio::test]

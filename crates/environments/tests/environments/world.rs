@@ -257,10 +257,16 @@ pub(crate) async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until the other side has closed a connection, or reset it where it had not come to accept it.
-pub(crate) async fn until_closed(connection: &mut UnixStream) {
-    let mut byte = [0];
-    let read = tokio::time::timeout(PATIENCE, connection.read(&mut byte)).await.expect("it stays open");
-    let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
-    assert!(matches!(read, Ok(0)) || read.as_ref().is_err_and(reset), "{read:?}");
+/// The program behind a server that is killed ends with it, and with the program a connection it has served.
+pub(crate) async fn program_ends_with_its_container(language: Language) {
+    let mut server = Server::with(language, &language.function("empty"), "").await;
+    let mut connection = server.connect().await;
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
+    read_until(&mut connection, "\r\n\r\n").await;
+    server.kill().await;
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, connection.read_to_end(&mut rest))
+        .await
+        .expect("it stays open")
+        .expect("it is closed, not reset");
 }
