@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use http_body_util::BodyExt;
 use tokio::process::Command;
 
-use crate::world::{GO, Server, eventually, program_ends_with_its_container, read_until, request, runtime};
+use crate::world::{
+    GO, Server, eventually, last_words_are_kept_while_the_log_is_full, program_ends_with_its_container, read_until,
+    request, runtime,
+};
 
 /// What a builder makes of a function's source.
 async fn built(source: PathBuf, folder: &tempfile::TempDir) -> PathBuf {
@@ -74,6 +77,11 @@ async fn a_function_that_exits_ends_the_container_with_its_code_and_its_last_wor
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
     assert_eq!(server.exit_code().await, Some(3));
     assert!(server.log("stdout").contains("last words"), "{}", server.log("stdout"));
+}
+
+#[tokio::test]
+async fn what_a_program_printed_before_it_exits_is_kept_while_the_log_is_full() {
+    last_words_are_kept_while_the_log_is_full(GO).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::build::build;
-use crate::world::{RUST, Server, eventually, program_ends_with_its_container, read_until, request, runtime};
+use crate::world::{
+    RUST, Server, eventually, last_words_are_kept_while_the_log_is_full, program_ends_with_its_container, read_until,
+    request, runtime,
+};
 
 /// What an instance makes of a source.
 async fn compiled(source: PathBuf, folder: &Path) -> PathBuf {
@@ -116,6 +119,11 @@ async fn a_function_that_exits_ends_the_container_with_its_code_and_its_last_wor
     stream.write_all(b"GET / HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
     assert_eq!(server.exit_code().await, Some(3));
     assert!(server.log("stdout").contains("last words"), "{}", server.log("stdout"));
+}
+
+#[tokio::test]
+async fn what_a_program_printed_before_it_exits_is_kept_while_the_log_is_full() {
+    last_words_are_kept_while_the_log_is_full(RUST).await;
 }
 
 #[tokio::test]

@@ -108,18 +108,23 @@ impl Server {
 
     /// A generic one with environment variables set.
     pub(crate) async fn start_with(language: Language, env: &[(&str, &str)]) -> Self {
-        let runtime = runtime(language).await;
         let folder = tempfile::tempdir().unwrap();
+        let stdout = std::fs::File::create(folder.path().join("stdout")).unwrap();
+        Self::start_in(folder, language, env, stdout.into()).await
+    }
+
+    async fn start_in(folder: TempDir, language: Language, env: &[(&str, &str)], stdout: Stdio) -> Self {
+        let runtime = runtime(language).await;
         let socket = folder.path().join("socket");
-        let log = |name: &str| Stdio::from(std::fs::File::create(folder.path().join(name)).unwrap());
+        let stderr = std::fs::File::create(folder.path().join("stderr")).unwrap();
         let child = Command::new(&runtime.argv[0])
             .args(&runtime.argv[1..])
             .envs(runtime.env)
             .envs(env.iter().copied())
             .env("FISSION_SOCKET", &socket)
             .stdin(Stdio::null())
-            .stdout(log("stdout"))
-            .stderr(log("stderr"))
+            .stdout(stdout)
+            .stderr(stderr)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -269,4 +274,26 @@ pub(crate) async fn program_ends_with_its_container(language: Language) {
         .await
         .expect("it stays open")
         .expect("it is closed, not reset");
+}
+
+/// What a program printed before it exits is kept although it was on its way to a log that took no more.
+pub(crate) async fn last_words_are_kept_while_the_log_is_full(language: Language) {
+    let folder = tempfile::tempdir().unwrap();
+    let go_on = folder.path().join("exit");
+    let (log, theirs) = std::io::pipe().unwrap();
+    let room = rustix::pipe::fcntl_setpipe_size(&theirs, 4096).unwrap();
+    let env = [("WAIT_FOR", go_on.to_str().unwrap())];
+    let mut server = Server::start_in(folder, language, &env, theirs.into()).await;
+    assert!(server.specialize(&language.function("exits"), "").await.status.is_success());
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
+    eventually("a full log", || rustix::io::ioctl_fionread(&log).unwrap() == room as u64).await;
+    std::fs::write(go_on, "").unwrap();
+    // The program has ended when its connection has; its container waits for the log.
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the program does not exit");
+    let read = tokio::task::spawn_blocking(move || std::io::read_to_string(log).unwrap());
+    assert_eq!(server.exit_code().await, Some(3));
+    let log = read.await.unwrap();
+    assert!(log.ends_with(&format!("last words{}\n", " and more".repeat(1000))), "{log}");
 }
