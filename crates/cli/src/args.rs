@@ -12,7 +12,7 @@ use crate::up::UpArgs;
 
 /// Serverless functions: upload a function, bind it to a route, call it
 #[derive(Debug, Parser)]
-#[command(name = "fission", disable_help_subcommand = true, max_term_width = 110)]
+#[command(name = "fission", version, disable_help_subcommand = true, max_term_width = 110)]
 struct Line {
     #[command(flatten)]
     globals: Globals,

@@ -50,6 +50,7 @@ async fn the_root_help_groups_commands() {
           --kube-context <CONTEXT>  Context of the kubeconfig
       -v, --verbosity <LEVEL>       0 quiet, 1 normal, 2 verbose [default: 1]
       -h, --help                    Print help
+      -V, --version                 Print version
 
 
     START HERE:
@@ -58,6 +59,12 @@ async fn the_root_help_groups_commands() {
       fission function create --name hello --env nodejs --code hello.js
       fission route create --method GET --url /hello --function hello
     ");
+}
+
+#[tokio::test]
+async fn the_binarys_own_version_is_a_flag_too() {
+    let world = World::new();
+    assert_eq!(world.ok("--version").await, format!("fission {}\n", crate::build().version));
 }
 
 #[tokio::test]
