@@ -9,8 +9,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::fs::inotify;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
@@ -102,6 +106,15 @@ impl Drop for Appearing {
     }
 }
 
+/// A pause finer than those of the runtime, which are a millisecond or two.
+pub(crate) async fn short_pause(duration: Duration) -> io::Result<()> {
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let value = Timespec::try_from(duration).map_err(io::Error::other)?;
+    let once = Itimerspec { it_interval: Timespec::default(), it_value: value };
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
+    sys::wait_for(timer)?.readable().await.map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +128,12 @@ mod tests {
         appearing.something().await;
         let again = tokio::time::timeout(std::time::Duration::from_millis(20), appearing.something()).await;
         assert!(again.is_err(), "nothing was made since");
+    }
+
+    #[tokio::test]
+    async fn a_short_pause_ends() {
+        let patience = Duration::from_secs(10);
+        tokio::time::timeout(patience, short_pause(Duration::from_micros(20))).await.unwrap().unwrap();
     }
 
     #[tokio::test]

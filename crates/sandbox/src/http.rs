@@ -12,14 +12,16 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::appear::Appearing;
+use crate::appear::{Appearing, short_pause};
 
 /// Most of an answer that is read, in bytes; what an environment says about broken code is shown to people.
 const MAX_ANSWER: usize = 64 * 1024;
 /// First pause between two looks whether a server is there, where nothing tells. Starting one takes 10 to 400 ms.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// Looks without a pause once there is a socket: a server listens a moment after it has made it, and a look takes some 20 us.
-const EAGER: u32 = 32;
+/// Looks after there is a socket, and the pause between them: a server listens a moment after it has made it. The pause is
+/// shorter than the runtime's timer can make it, but not nothing: the server may be waiting for this very processor.
+const EAGER: u32 = 10;
+const EAGER_PAUSE: Duration = Duration::from_micros(20);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
@@ -36,8 +38,9 @@ pub(crate) async fn until_ready(address: &Address, appearing: Option<&Appearing>
     while ask(address, Method::GET, "/healthz", "text/plain", Bytes::new()).await.is_err() {
         if eager > 0 {
             eager -= 1;
-            tokio::task::yield_now().await;
-            continue;
+            if short_pause(EAGER_PAUSE).await.is_ok() {
+                continue;
+            }
         }
         let told = async {
             match appearing {

@@ -1,8 +1,9 @@
 //! Backend: functions as sandboxed processes on this Linux machine.
 //!
-//! [`SandboxBuilder`] runs builds of source the same way. [`SandboxBackend`] makes instances through the [`launcher`], a process of its own that isolates and starts them; it
-//! places code, secrets and config maps where an instance sees them, and speaks the specialize protocol with the server inside. [`Feature`] lists
-//! what isolates an instance; which of it was applied is reported for each, never assumed.
+//! [`SandboxBackend`] makes instances through the [`launcher`], a process of its own that isolates and starts them; it places
+//! code, secrets and config maps where an instance sees them, and speaks the specialize protocol with the server inside.
+//! [`SandboxBuilder`] runs builds of source the same way. [`Feature`] lists what isolates an instance; which of it was applied
+//! is reported for each, never assumed.
 //!
 //! This crate decides nothing: which instances there are, for whom and how long, is the executor's. It knows no routes
 //! and no storage, and API objects only as values it is handed.

@@ -1,11 +1,13 @@
 //! What the platform and its launcher say to each other: one JSON message a packet over a socket pair, with the
 //! descriptors of an instance's outputs attached to the message that starts it.
 
+use std::borrow::Cow;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -21,8 +23,8 @@ use crate::isolation::{Feature, IsolationReport};
 /// variables are what grows.
 pub(crate) const MAX_PACKET: usize = 160 * 1024;
 
-/// Descriptors attached to one message: stdout and stderr.
-const MAX_FDS: usize = 2;
+/// Descriptors attached to one message: stdout, stderr and a prepared file tree.
+const MAX_FDS: usize = 3;
 
 /// What the platform asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -182,6 +184,16 @@ impl std::fmt::Display for Ended {
     }
 }
 
+/// What the launcher tells a first process, with the writing ends of the instance's stdout and stderr and, if there is one,
+/// its prepared file tree.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Order<'a> {
+    /// What to start.
+    pub spawn: Cow<'a, Spawn>,
+    /// Do everything but start the program.
+    pub only_try: bool,
+}
+
 /// What an instance's first process tells the launcher, one JSON line each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Progress {
@@ -252,4 +264,17 @@ pub(crate) fn receive<M: DeserializeOwned>(
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a message larger than the limit"));
     }
     Ok(Some((serde_json::from_slice(&buffer[..received.bytes])?, fds)))
+}
+
+/// Waits for one message, and receives it as [`receive`] does.
+pub(crate) fn wait<M: DeserializeOwned>(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+    loop {
+        match receive(&socket, buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Interrupted or not: the next look tells.
+                let _ = rustix::event::poll(&mut [PollFd::new(&socket, PollFlags::IN)], None);
+            }
+            received => return received,
+        }
+    }
 }

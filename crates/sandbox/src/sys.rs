@@ -136,15 +136,20 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Closes every descriptor above the standard three, except `keep`. Only for a process that ends by [`exit_now`].
-pub(crate) fn close_all_but(keep: BorrowedFd<'_>) {
-    let keep = keep.as_raw_fd() as libc::c_uint;
-    for (first, last) in [(3, keep.saturating_sub(1)), (keep + 1, libc::c_uint::MAX)] {
+/// Closes every descriptor above the standard three, except those to keep. Only for a process that ends by [`exit_now`] or
+/// becomes another program.
+pub(crate) fn close_all_but(keep: &[BorrowedFd<'_>]) {
+    let mut keep: Vec<_> = keep.iter().map(|fd| fd.as_raw_fd() as libc::c_uint).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for kept in keep.into_iter().map(Some).chain([None]) {
+        let last = kept.map_or(libc::c_uint::MAX, |kept| kept.saturating_sub(1));
         if first <= last {
             // SAFETY: closing descriptors touches no memory. Values that own them are never dropped: the caller ends by
-            // `exit_now`. On a kernel without the call they stay open, which is harmless.
+            // `exit_now` or becomes another program. On a kernel without the call they stay open, which is harmless.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
+        first = kept.map_or(first, |kept| kept + 1);
     }
 }
 

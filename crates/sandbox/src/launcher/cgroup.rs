@@ -36,8 +36,6 @@ pub(super) struct Cgroups {
     disks: Disks,
     /// Groups made so far: a part of their names.
     made: u64,
-    /// Made for the next instance, if that has these limits.
-    ahead: Option<(Limits, Made)>,
 }
 
 /// Groups of one instance.
@@ -108,29 +106,8 @@ impl Cgroups {
         self.controllers.len() < before
     }
 
-    /// Gives the groups of one instance.
-    pub(super) fn create(&mut self, limits: &Limits) -> Made {
-        if self.ahead.as_ref().is_some_and(|(of, _)| of != limits) {
-            self.remove_ahead();
-        }
-        self.ahead.take().map_or_else(|| self.make(limits), |(_, made)| made)
-    }
-
-    /// Makes groups for the next instance, which is likely to have the limits of the last one.
-    pub(super) fn make_ahead(&mut self, limits: &Limits) {
-        if self.ahead.is_none() {
-            self.ahead = Some((*limits, self.make(limits)));
-        }
-    }
-
-    /// Removes groups made for an instance that does not come. Nothing was ever in them, so they go at once.
-    pub(super) fn remove_ahead(&mut self) {
-        if let Some((_, mut made)) = self.ahead.take() {
-            made.group.remove();
-        }
-    }
-
-    fn make(&mut self, limits: &Limits) -> Made {
+    /// Makes the groups of one instance.
+    pub(super) fn make(&mut self, limits: &Limits) -> Made {
         self.made += 1;
         let name = format!("{PREFIX}{}-{}", rustix::process::getpid().as_raw_pid(), self.made);
         let group = Group { name, ..Group::default() };

@@ -64,22 +64,3 @@ fn unified_limits_are_written_and_a_kill_for_memory_is_seen() {
     std::fs::write(directory.join("memory.events"), "oom 1\noom_kill 1\n").unwrap();
     assert!(group.ran_out_of_memory());
 }
-
-#[test]
-fn groups_made_ahead_are_for_an_instance_with_their_limits() {
-    let base = tempfile::tempdir().unwrap();
-    let controllers = vec![Controller { feature: Feature::PidsLimit, base: base.path().to_owned(), unified: true }];
-    let mut cgroups = Cgroups { controllers, ..Cgroups::default() };
-    let limits = Limits { memory: 1, pids: 1, cpu_millis: None, open_files: 1, file_bytes: None };
-    cgroups.make_ahead(&limits);
-    let directory = cgroups.ahead.as_ref().unwrap().1.group.directories[0].clone();
-    assert_eq!(cgroups.create(&limits).group.directories, std::slice::from_ref(&directory));
-    cgroups.make_ahead(&limits);
-    let others = Limits { pids: 2, ..limits };
-    let unlike = cgroups.ahead.as_ref().unwrap().1.group.directories[0].clone();
-    // The kernel's folders are removed with the files in them; a usual one must be empty.
-    std::fs::remove_file(unlike.join("pids.max")).unwrap();
-    let made = cgroups.create(&others);
-    assert_eq!(std::fs::read_to_string(made.group.directories[0].join("pids.max")).unwrap(), "2");
-    assert!(!unlike.exists(), "nothing is left of what nobody came for");
-}

@@ -1,9 +1,12 @@
 //! The first process of an instance (process 1 of its namespace): applies the isolation, starts the server in a second
 //! process, reaps what the server leaves behind and reports how it ended. When it dies the kernel ends all the others.
+//!
+//! It is made before anyone knows what it is to start: it does what is alike for all instances with its limits and network,
+//! and waits for its order.
 
 use std::convert::Infallible;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +21,7 @@ use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus};
 use super::seccomp::Filter;
 use super::{landlock, privileges, root};
 use crate::isolation::Feature;
-use crate::protocol::{Ended, Failure, Progress, Spawn};
+use crate::protocol::{self, Ended, Failure, MAX_PACKET, Order, Progress, Spawn};
 use crate::sys::{self, SingleThreaded, namespace};
 
 /// User and group an instance sees itself as, where it has a user namespace.
@@ -31,11 +34,12 @@ const FIRST_TO_DIE: &str = "1000";
 /// Added to the niceness of a build: about a tenth of the processor where something else wants it.
 const BACKGROUND: i32 = 10;
 
-/// Everything the first process needs, made by the launcher before it exists.
-pub(super) struct Start<'a> {
-    pub(super) spawn: &'a Spawn,
+/// Everything the first process needs before its order, made by the launcher before it exists.
+pub(super) struct Birth<'a> {
     /// What is applied. Every step of these must succeed.
     pub(super) features: &'a [Feature],
+    /// What of the network it may reach.
+    pub(super) network: &'a Network,
     /// Whether the launcher has the rights of root.
     pub(super) privileged: bool,
     /// User and group of the launcher on the host.
@@ -44,20 +48,18 @@ pub(super) struct Start<'a> {
     pub(super) count_processes: bool,
     /// The usual filter of system calls, where this processor's are known.
     pub(super) filter: Option<&'a Filter>,
-    /// The prepared file tree, if there is one.
-    pub(super) prepared: Option<&'a OwnedFd>,
+    /// Whether its order is to come with a prepared file tree, so that it needs no mounts of its own until then.
+    pub(super) prepared: bool,
     /// Opened cgroup files; writing `0` to one moves the writer in.
     pub(super) joins: &'a [(Feature, File)],
-    pub(super) stdout: &'a OwnedFd,
-    pub(super) stderr: &'a OwnedFd,
+    /// Where its [`Order`] comes from.
+    pub(super) order: &'a OwnedFd,
     /// Where [`Progress`] is written to.
     pub(super) report: &'a OwnedFd,
-    /// Do everything but start the program.
-    pub(super) only_try: bool,
     pub(super) single: &'a SingleThreaded,
 }
 
-impl Start<'_> {
+impl Birth<'_> {
     fn has(&self, feature: Feature) -> bool {
         self.features.contains(&feature)
     }
@@ -69,7 +71,7 @@ impl Start<'_> {
         for (feature, flag) in [
             (Feature::Pid, namespace::PID),
             // It copies the one with the prepared tree.
-            (Feature::Mount, if self.prepared.is_some() { 0 } else { namespace::MOUNT }),
+            (Feature::Mount, if self.prepared { 0 } else { namespace::MOUNT }),
             (Feature::Ipc, namespace::IPC),
             (Feature::Uts, namespace::UTS),
             (Feature::Network, namespace::NET),
@@ -82,47 +84,88 @@ impl Start<'_> {
     }
 }
 
+/// A first process that has its order.
+struct Start<'a> {
+    birth: &'a Birth<'a>,
+    spawn: Spawn,
+    only_try: bool,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    prepared: Option<OwnedFd>,
+}
+
+impl Start<'_> {
+    fn has(&self, feature: Feature) -> bool {
+        self.birth.has(feature)
+    }
+}
+
 /// Runs the first process.
-pub(super) fn run(start: &Start<'_>) -> ! {
-    let outcome = catch_unwind(AssertUnwindSafe(|| first_process(start)));
+pub(super) fn run(birth: &Birth<'_>) -> ! {
+    let outcome = catch_unwind(AssertUnwindSafe(|| first_process(birth)));
     let failure = match outcome {
         Ok(Err(failure)) => failure,
         Ok(Ok(never)) => match never {},
         Err(_) => Failure { feature: None, why: "its first process panicked".to_owned() },
     };
-    tell(start.report, &Progress::Failed(failure));
+    tell(birth.report, &Progress::Failed(failure));
     sys::exit_now(1)
 }
 
-fn first_process(start: &Start<'_>) -> Result<Infallible, Failure> {
+fn first_process(birth: &Birth<'_>) -> Result<Infallible, Failure> {
+    settle(birth)?;
+    let processes = root::process_file_system(birth.has(Feature::Proc));
+    let start = wait_for_order(birth)?;
+    if start.has(Feature::Uts) {
+        rustix::system::sethostname(start.spawn.hostname.as_bytes())
+            .map_err(|e| Failure::of(Feature::Uts, "setting the host name", e))?;
+    }
+    if start.has(Feature::PrivateFiles) {
+        if birth.prepared && start.prepared.is_none() {
+            sys::own_mounts().map_err(|e| Failure::of(Feature::Mount, "making its mount namespace", e))?;
+        }
+        root::enter(&start.spawn.tree, processes?, start.prepared.as_ref())?;
+    }
+    let null = File::open("/dev/null").map_err(|e| Failure::fatal("opening /dev/null", e))?;
+    rustix::stdio::dup2_stdin(&null).map_err(|e| Failure::fatal("setting standard input", e))?;
+    rustix::stdio::dup2_stdout(&start.stdout).map_err(|e| Failure::fatal("setting standard output", e))?;
+    rustix::stdio::dup2_stderr(&start.stderr).map_err(|e| Failure::fatal("setting standard error", e))?;
+    start_server(&start)
+}
+
+/// Does what needs no order.
+fn settle(birth: &Birth<'_>) -> Result<(), Failure> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| Failure::fatal("tying the instance to the launcher", e))?;
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
     // A host without /proc has no such preference; the instance is no worse isolated for it.
     let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_DIE);
-    if start.privileged {
+    if birth.privileged {
         rustix::thread::set_thread_groups(&[]).map_err(|e| Failure::fatal("dropping groups", e))?;
-    } else if start.has(Feature::User) {
-        map_own_user(start.host)?;
+    } else if birth.has(Feature::User) {
+        map_own_user(birth.host)?;
     }
-    for (feature, mut join) in start.joins.iter().map(|(feature, join)| (*feature, join)) {
+    for (feature, mut join) in birth.joins.iter().map(|(feature, join)| (*feature, join)) {
         join.write_all(b"0").map_err(|e| Failure::of(feature, "entering its cgroup", e))?;
     }
-    if start.has(Feature::Uts) {
-        rustix::system::sethostname(start.spawn.hostname.as_bytes())
-            .map_err(|e| Failure::of(Feature::Uts, "setting the host name", e))?;
-    }
-    if start.spawn.network == Network::Loopback && start.has(Feature::Network) {
+    if *birth.network == Network::Loopback && birth.has(Feature::Network) {
         sys::loopback_up().map_err(|e| Failure::of(Feature::Network, "switching its loopback interface on", e))?;
     }
-    if start.has(Feature::PrivateFiles) {
-        root::enter(&start.spawn.tree, start.has(Feature::Proc), start.prepared)?;
-    }
-    let null = File::open("/dev/null").map_err(|e| Failure::fatal("opening /dev/null", e))?;
-    rustix::stdio::dup2_stdin(&null).map_err(|e| Failure::fatal("setting standard input", e))?;
-    rustix::stdio::dup2_stdout(start.stdout).map_err(|e| Failure::fatal("setting standard output", e))?;
-    rustix::stdio::dup2_stderr(start.stderr).map_err(|e| Failure::fatal("setting standard error", e))?;
-    start_server(start)
+    // What the launcher watches and closes meanwhile must not stay open here.
+    sys::close_all_but(&[birth.order.as_fd(), birth.report.as_fd()]);
+    Ok(())
+}
+
+/// Waits until it is known what this process is for. Nothing else is left to do if that never comes.
+fn wait_for_order<'a>(birth: &'a Birth<'a>) -> Result<Start<'a>, Failure> {
+    let failed = |e: io::Error| Failure::fatal("waiting for what to start", e);
+    let order = protocol::wait::<Order<'_>>(birth.order, &mut vec![0; MAX_PACKET]).map_err(failed)?;
+    let Some((Order { spawn, only_try }, fds)) = order else { sys::exit_now(0) };
+    let mut fds = fds.into_iter();
+    let (Some(stdout), Some(stderr)) = (fds.next(), fds.next()) else {
+        return Err(Failure { feature: None, why: "its outputs did not arrive".to_owned() });
+    };
+    Ok(Start { birth, spawn: spawn.into_owned(), only_try, stdout, stderr, prepared: fds.next() })
 }
 
 /// Starts the second process and watches over it until it ends.
@@ -138,7 +181,7 @@ fn start_server(start: &Start<'_>) -> Result<Infallible, Failure> {
         tell(&tell_outcome, &Progress::Failed(failure));
         127
     };
-    let server = sys::run_beside(start.single, &mut become_server)
+    let server = sys::run_beside(start.birth.single, &mut become_server)
         .map_err(|e| Failure::fatal("starting the server's process", e))?;
     drop(tell_outcome);
     let mut message = Vec::new();
@@ -146,7 +189,7 @@ fn start_server(start: &Start<'_>) -> Result<Infallible, Failure> {
     if let Ok(Progress::Failed(failure)) = serde_json::from_slice(&message) {
         return Err(failure);
     }
-    if start.privileged && start.has(Feature::User) {
+    if start.birth.privileged && start.has(Feature::User) {
         become_user(start.spawn.owner)?;
     }
     watch_over(start, server)
@@ -160,17 +203,17 @@ fn watch_over(start: &Start<'_>, server: Pid) -> Result<Infallible, Failure> {
     // A change of user clears it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| Failure::fatal("tying the instance to the launcher", e))?;
-    if !tell(start.report, &Progress::Started) {
+    if !tell(start.birth.report, &Progress::Started) {
         // The launcher ended before the line above could tie this process to it.
         sys::exit_now(1);
     }
-    sys::close_all_but(start.report.as_fd());
+    sys::close_all_but(&[start.birth.report.as_fd()]);
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == server => {
                 // Without a process namespace this is what ends the server's own children.
                 let _ = rustix::process::kill_process_group(server, Signal::KILL);
-                tell(start.report, &Progress::Ended(ended(status)));
+                tell(start.birth.report, &Progress::Ended(ended(status)));
                 sys::exit_now(0);
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -188,7 +231,7 @@ fn ended(status: WaitStatus) -> Ended {
 
 /// The second process: becomes its user, gives up all rights and becomes the program.
 fn server(start: &Start<'_>) -> Result<(), Failure> {
-    if start.privileged {
+    if start.birth.privileged {
         let own_user = start.has(Feature::User);
         if own_user {
             privileges::keep_over_change_of_user()?;
@@ -206,7 +249,7 @@ fn server(start: &Start<'_>) -> Result<(), Failure> {
         // A host that forbids it lets the build compete; nothing else is worse for it.
         let _ = rustix::process::nice(BACKGROUND);
     }
-    privileges::limit_process(&start.spawn.limits, start.count_processes)?;
+    privileges::limit_process(&start.spawn.limits, start.birth.count_processes)?;
     if start.has(Feature::NoCapabilities) {
         privileges::drop_capabilities()?;
     }
@@ -214,7 +257,7 @@ fn server(start: &Start<'_>) -> Result<(), Failure> {
         privileges::no_new_privileges()?;
     }
     if start.has(Feature::Landlock) {
-        landlock::restrict(&start.spawn.tree, start.features)?;
+        landlock::restrict(&start.spawn.tree, start.birth.features)?;
     }
     if start.only_try {
         return filter_calls(start);
@@ -236,7 +279,7 @@ fn server(start: &Start<'_>) -> Result<(), Failure> {
 }
 
 fn filter_calls(start: &Start<'_>) -> Result<(), Failure> {
-    match start.filter {
+    match start.birth.filter {
         Some(filter) if start.has(Feature::Seccomp) => filter.apply(&start.spawn.also),
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@
 mod cgroup;
 mod disks;
 mod egress;
+mod first;
 pub(crate) mod init;
 mod landlock;
 mod prepared;

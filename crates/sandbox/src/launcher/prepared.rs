@@ -10,8 +10,8 @@ use rustix::fs::Mode;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
+use super::first::reap;
 use super::root;
-use super::spawn::reap;
 use crate::protocol::{Common, Failure, Tree};
 use crate::sys::{self, Copy, SingleThreaded, namespace};
 

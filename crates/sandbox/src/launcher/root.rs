@@ -38,10 +38,10 @@ struct Part<'a> {
     directory: bool,
 }
 
-/// Enters the tree. `own_proc`: with a `/proc` of this process namespace, else the host's. `prepared`: a mount namespace
-/// whose root is the tree's common part; without one this process has a mount namespace of its own and builds it.
-pub(super) fn enter(tree: &Tree, own_proc: bool, prepared: Option<&OwnedFd>) -> Result<(), Failure> {
-    let parts = take_parts(tree, own_proc)?;
+/// Enters the tree. `processes`: its `/proc`. `prepared`: a mount namespace whose root is the tree's common part; without
+/// one this process has a mount namespace of its own and builds it.
+pub(super) fn enter(tree: &Tree, processes: OwnedFd, prepared: Option<&OwnedFd>) -> Result<(), Failure> {
+    let parts = take_parts(tree, processes)?;
     match prepared {
         Some(namespace) => copy_prepared(namespace)?,
         None => become_root(&tree.common, &tree.mount_point)?,
@@ -88,8 +88,8 @@ fn copy_prepared(namespace: &OwnedFd) -> Result<(), Failure> {
 }
 
 /// Takes what is this instance's own from the host's tree.
-fn take_parts<'a>(tree: &'a Tree, own_proc: bool) -> Result<Vec<Part<'a>>, Failure> {
-    let mut parts = vec![Part { mount: process_file_system(own_proc)?, target: Path::new("/proc"), directory: true }];
+fn take_parts(tree: &Tree, processes: OwnedFd) -> Result<Vec<Part<'_>>, Failure> {
+    let mut parts = vec![Part { mount: processes, target: Path::new("/proc"), directory: true }];
     let read_only = tree.own.iter().map(|bind| (bind, Attributes::READ_ONLY));
     for (bind, attributes) in read_only.chain(tree.writable.iter().map(|bind| (bind, Attributes::WRITABLE))) {
         let mount = copy_of(&bind.source, attributes == Attributes::READ_ONLY).map_err(|e| failed(showing(bind), e))?;
@@ -105,8 +105,9 @@ fn copy_of(path: &Path, all: bool) -> rustix::io::Result<OwnedFd> {
     open_tree(CWD, path, if all { flags | OpenTreeFlags::AT_RECURSIVE } else { flags })
 }
 
-/// Made while the host's own can still be seen: the kernel asks for that where root is not the machine's.
-fn process_file_system(own: bool) -> Result<OwnedFd, Failure> {
+/// A `/proc` that is nowhere yet, of this process namespace or the host's. Made while the host's can still be seen: the
+/// kernel asks for that where root is not the machine's.
+pub(super) fn process_file_system(own: bool) -> Result<OwnedFd, Failure> {
     if !own {
         return copy_of(Path::new("/proc"), true).map_err(|e| failed("showing /proc", e));
     }

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::cgroup::Group;
-use super::spawn::{Abilities, Started, reap};
+use super::first::{First, is_readable, reap};
+use super::spawn::Abilities;
 use crate::isolation::Feature;
-use crate::protocol::{self, Ended, Limits, MAX_PACKET, Progress, Reply, Request, Spawn};
+use crate::protocol::{self, Ended, MAX_PACKET, Progress, Reply, Request, Spawn};
 
 /// Data of the control socket's epoll event; instances count from 1.
 const CONTROL: u64 = 0;
@@ -25,14 +26,13 @@ const REMOVE_AGAIN: Duration = Duration::from_millis(50);
 const LAST_REMOVAL: Duration = Duration::from_secs(2);
 
 struct Instance {
-    started: Started,
+    first: First,
     /// Its server, for signals to it alone; known once it runs.
     server: Option<(rustix::process::Pid, OwnedFd)>,
     lines: Vec<u8>,
     running: bool,
     failure: Option<String>,
     ended: Option<Ended>,
-    limits: Limits,
 }
 
 pub(super) struct Launcher {
@@ -124,28 +124,18 @@ impl Launcher {
     fn spawn(&mut self, spawn: &Spawn, fds: Vec<OwnedFd>) -> Result<(), String> {
         let [stdout, stderr] = <[OwnedFd; 2]>::try_from(fds).map_err(|_| "its outputs did not arrive".to_owned())?;
         let id = spawn.id;
-        let mut started = self
+        let first = self
             .abilities
             .start(spawn, &stdout, &stderr, false)
             .map_err(|e| format!("no process could be made: {e}"))?;
         let watch = |fd: &OwnedFd, data: u64| {
             epoll::add(&self.epoll, fd, epoll::EventData::new_u64(data), epoll::EventFlags::IN)
         };
-        if let Err(error) = watch(&started.report, id).and_then(|()| watch(&started.pidfd, id | PROCESS)) {
-            let _ = pidfd_send_signal(&started.pidfd, Signal::KILL);
-            reap(&started.pidfd);
-            started.group.remove();
+        if let Err(error) = watch(&first.report, id).and_then(|()| watch(&first.pidfd, id | PROCESS)) {
+            self.leftover.extend(first.end());
             return Err(format!("it could not be watched: {error}"));
         }
-        let instance = Instance {
-            started,
-            server: None,
-            lines: Vec::new(),
-            running: false,
-            failure: None,
-            ended: None,
-            limits: spawn.limits,
-        };
+        let instance = Instance { first, server: None, lines: Vec::new(), running: false, failure: None, ended: None };
         self.instances.insert(id, instance);
         Ok(())
     }
@@ -153,10 +143,10 @@ impl Launcher {
     fn read_report(&mut self, id: u64) -> io::Result<()> {
         let Some(instance) = self.instances.get_mut(&id) else { return Ok(()) };
         let mut chunk = [0; 4096];
-        match rustix::io::read(&instance.started.report, &mut chunk) {
+        match rustix::io::read(&instance.first.report, &mut chunk) {
             // Its end is told by its process; without this the closed pipe would wake the loop until then.
             Ok(0) | Err(_) => {
-                let _ = epoll::delete(&self.epoll, &instance.started.report);
+                let _ = epoll::delete(&self.epoll, &instance.first.report);
             }
             Ok(read) => instance.lines.extend_from_slice(&chunk[..read]),
         }
@@ -164,11 +154,11 @@ impl Launcher {
             let reply = Reply::Spawned {
                 id,
                 pid: instance.find_server(),
-                isolation: instance.started.isolation.clone(),
-                notes: std::mem::take(&mut instance.started.notes),
+                isolation: instance.first.isolation.clone(),
+                notes: std::mem::take(&mut instance.first.notes),
             };
             protocol::send(&self.control, &reply, &[])?;
-            self.abilities.get_ready(&instance.limits);
+            self.leftover.extend(self.abilities.get_ready(&instance.first.limits, &instance.first.network));
         }
         Ok(())
     }
@@ -176,7 +166,7 @@ impl Launcher {
     /// The first process of an instance is gone, and with it all others.
     fn finish(&mut self, id: u64) -> io::Result<()> {
         // What it said last may not have been read yet.
-        while self.instances.get(&id).is_some_and(|instance| has_input(&instance.started.report)) {
+        while self.instances.get(&id).is_some_and(|instance| is_readable(&instance.first.report)) {
             let before = self.instances.get(&id).map(|instance| instance.lines.len());
             self.read_report(id)?;
             if before == self.instances.get(&id).map(|instance| instance.lines.len()) {
@@ -184,16 +174,20 @@ impl Launcher {
             }
         }
         let Some(mut instance) = self.instances.remove(&id) else { return Ok(()) };
-        reap(&instance.started.pidfd);
+        for fd in [&instance.first.report, &instance.first.pidfd] {
+            // Closing is not enough while a process that was just made has it open too.
+            let _ = epoll::delete(&self.epoll, fd);
+        }
+        reap(&instance.first.pidfd);
         instance.kill_stragglers();
-        let over_memory = instance.started.group.ran_out_of_memory();
+        let over_memory = instance.first.group.ran_out_of_memory();
         let ended = match instance.ended.take() {
-            Some(Ended::Signal(9)) | None if over_memory => Ended::OverMemory(instance.limits.memory),
+            Some(Ended::Signal(9)) | None if over_memory => Ended::OverMemory(instance.first.limits.memory),
             Some(ended) => ended,
             None => Ended::Signal(9),
         };
-        if !instance.started.group.remove() {
-            self.leftover.push(std::mem::take(&mut instance.started.group));
+        if !instance.first.group.remove() {
+            self.leftover.push(std::mem::take(&mut instance.first.group));
         }
         let reply = match (instance.running, instance.failure.take()) {
             (true, _) => Reply::Exited { id, ended },
@@ -209,11 +203,11 @@ impl Launcher {
             instance.kill();
         }
         for (_, instance) in self.instances.drain() {
-            reap(&instance.started.pidfd);
+            reap(&instance.first.pidfd);
             instance.kill_stragglers();
-            self.leftover.push(instance.started.group);
+            self.leftover.push(instance.first.group);
         }
-        self.abilities.clear();
+        self.leftover.extend(self.abilities.clear());
         let deadline = Instant::now() + LAST_REMOVAL;
         loop {
             self.leftover.retain_mut(|group| !group.remove());
@@ -227,19 +221,19 @@ impl Launcher {
 
 impl Instance {
     fn kill(&self) {
-        let _ = pidfd_send_signal(&self.started.pidfd, Signal::KILL);
+        let _ = pidfd_send_signal(&self.first.pidfd, Signal::KILL);
         self.kill_stragglers();
     }
 
     /// Ends what a process namespace would have ended.
     fn kill_stragglers(&self) {
-        if self.started.isolation.contains(&Feature::Pid) {
+        if self.first.isolation.contains(&Feature::Pid) {
             return;
         }
         if let Some((server, _)) = &self.server {
             let _ = rustix::process::kill_process_group(*server, Signal::KILL);
         }
-        self.started.group.kill();
+        self.first.group.kill();
     }
 
     /// Reads the complete lines. Says whether one of them was that the instance runs.
@@ -259,22 +253,15 @@ impl Instance {
 
     /// The host's process id of the server: the only child of the first process when it starts.
     fn find_server(&mut self) -> u32 {
-        let init = self.started.pid.as_raw_pid();
+        let init = self.first.pid.as_raw_pid();
         let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap_or_default();
         let child =
             children.split_whitespace().next().and_then(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?));
         if let Some(child) = child {
             self.server = pidfd_open(child, PidfdFlags::empty()).ok().map(|pidfd| (child, pidfd));
         }
-        child.unwrap_or(self.started.pid).as_raw_pid().unsigned_abs()
+        child.unwrap_or(self.first.pid).as_raw_pid().unsigned_abs()
     }
-}
-
-fn has_input(fd: &OwnedFd) -> bool {
-    let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd.as_fd(), rustix::event::PollFlags::IN)];
-    let none = Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut fds, Some(&none)).is_ok_and(|ready| ready > 0)
-        && fds[0].revents().contains(rustix::event::PollFlags::IN)
 }
 
 fn timespec(duration: Duration) -> Timespec {

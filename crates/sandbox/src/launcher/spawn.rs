@@ -6,13 +6,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use fission_api::Network;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::cgroup::{Cgroups, Group, Made};
 use super::egress::Egress;
-use super::init::{self, Start};
+use super::first::{First, reap};
+use super::init::{self, Birth};
 use super::prepared::PreparedTrees;
 use super::seccomp::Filter;
 
@@ -49,19 +50,7 @@ pub(super) struct Abilities {
     /// Whether file trees may be prepared.
     prepares: bool,
     prepared: PreparedTrees,
-}
-
-/// A started instance.
-pub(super) struct Started {
-    /// Its first process.
-    pub(super) pid: Pid,
-    pub(super) pidfd: OwnedFd,
-    /// Lines of [`Progress`].
-    pub(super) report: OwnedFd,
-    pub(super) group: Group,
-    /// What isolates it once it says that it runs.
-    pub(super) isolation: Vec<Feature>,
-    pub(super) notes: Vec<String>,
+    spare: Option<First>,
 }
 
 impl Abilities {
@@ -83,6 +72,7 @@ impl Abilities {
             egress,
             prepares: rights.contains(CapabilitySet::SYS_CHROOT),
             prepared: PreparedTrees::default(),
+            spare: None,
         };
         abilities.try_out();
         if root && !abilities.report.has(Feature::PrivateFiles) {
@@ -120,50 +110,66 @@ impl Abilities {
         stdout: &OwnedFd,
         stderr: &OwnedFd,
         only_try: bool,
-    ) -> io::Result<Started> {
-        let (report, tell) = pipe_with(PipeFlags::CLOEXEC)?;
-        let Made { mut group, limited, mut notes } = self.cgroups.create(&spawn.limits);
-        let own_network = matches!(spawn.network, Network::Loopback | Network::None);
-        let mut kept_from = false;
-        if let (Ok(egress), true) = (&self.egress, self.report.has(Feature::Egress) && !own_network) {
-            match group.keep_from_addresses(egress, &spawn.network) {
-                Ok(()) => kept_from = true,
-                // It would reach what it must not; anything else is no worse off than where there is no such thing.
-                Err(error) if spawn.network != Network::Host => return Err(given_up(group, error)),
-                Err(error) => notes.push(format!("no {}: {error}", Feature::Egress.word())),
-            }
-        }
-        let isolation = self.isolating(&limited, own_network, kept_from);
-        let prepares = self.prepares && self.report.privileged && isolation.contains(&Feature::PrivateFiles);
+    ) -> io::Result<First> {
+        let mut first = match self.spare.take_if(|spare| spare.is_for(&spawn.limits, &spawn.network)) {
+            Some(spare) => spare,
+            None => self.first_process(&spawn.limits, &spawn.network)?,
+        };
+        let prepares = self.prepares(&first.isolation);
         let prepared = match prepares.then(|| self.prepared.of(&self.single, &spawn.tree)).transpose() {
             Ok(prepared) => prepared,
             // It builds its own then, and says which step fails if that fails too.
             Err(Failure { why, .. }) => {
-                notes.push(format!("its file tree was not prepared: {why}"));
+                first.notes.push(format!("its file tree was not prepared: {why}"));
                 None
             }
         };
+        match first.start(spawn, only_try, [stdout, stderr], prepared) {
+            Ok(()) => Ok(first),
+            Err(error) => {
+                first.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a process for an instance with these limits and this network, which waits to be told what to start.
+    fn first_process(&mut self, limits: &Limits, network: &Network) -> io::Result<First> {
+        let (report, tell) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (order, orders) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let Made { mut group, limited, mut notes } = self.cgroups.make(limits);
+        let own_network = matches!(network, Network::Loopback | Network::None);
+        let mut kept_from = false;
+        if let (Ok(egress), true) = (&self.egress, self.report.has(Feature::Egress) && !own_network) {
+            match group.keep_from_addresses(egress, network) {
+                Ok(()) => kept_from = true,
+                // It would reach what it must not; anything else is no worse off than where there is no such thing.
+                Err(error) if *network != Network::Host => return Err(given_up(group, error)),
+                Err(error) => notes.push(format!("no {}: {error}", Feature::Egress.word())),
+            }
+        }
+        let isolation = self.isolating(&limited, own_network, kept_from);
         let mut born_in = group.birthplace();
         loop {
-            let start = Start {
-                spawn,
+            let birth = Birth {
                 features: &isolation,
+                network,
                 privileged: self.report.privileged,
                 host: self.host,
                 count_processes: self.count_processes,
                 filter: self.filter.as_ref().ok(),
-                prepared,
+                prepared: self.prepares(&isolation),
                 joins: &group.joins,
-                stdout,
-                stderr,
+                order: &orders,
                 report: &tell,
-                only_try,
                 single: &self.single,
             };
-            match sys::copy(&self.single, start.namespaces(), born_in.as_ref().map(AsFd::as_fd)) {
-                Ok(Copy::Child) => init::run(&start),
+            match sys::copy(&self.single, birth.namespaces(), born_in.as_ref().map(AsFd::as_fd)) {
+                Ok(Copy::Child) => init::run(&birth),
                 Ok(Copy::Parent { pid, pidfd }) => {
-                    return Ok(Started { pid, pidfd, report, group, isolation, notes });
+                    let (limits, network) = (*limits, network.clone());
+                    let order = Some(order);
+                    return Ok(First { limits, network, pid, pidfd, order, report, group, isolation, notes });
                 }
                 // An older kernel, or a group no one is born in: then it moves there, and fails there by name.
                 Err(error) => match born_in.take().map(|_| group.enter_unified()) {
@@ -173,6 +179,11 @@ impl Abilities {
                 },
             }
         }
+    }
+
+    /// Whether an instance with these features copies a prepared file tree.
+    fn prepares(&self, isolation: &[Feature]) -> bool {
+        self.prepares && self.report.privileged && isolation.contains(&Feature::PrivateFiles)
     }
 
     /// What isolates an instance. `limited`: what its cgroups limit.
@@ -187,14 +198,21 @@ impl Abilities {
         Feature::ALL.into_iter().filter(|feature| self.report.has(*feature) && isolates(feature)).collect()
     }
 
-    /// Gets ready what the next instance needs, if that is like one with these limits.
-    pub(super) fn get_ready(&mut self, limits: &Limits) {
-        self.cgroups.make_ahead(limits);
+    /// Has a spare first process wait for the next instance, which is likely to have the limits and the network of the last
+    /// one. Gives the groups of the one it takes the place of, if they cannot be removed yet.
+    pub(super) fn get_ready(&mut self, limits: &Limits, network: &Network) -> Option<Group> {
+        if self.spare.as_ref().is_some_and(|spare| spare.is_for(limits, network)) {
+            return None;
+        }
+        let left = self.clear();
+        // The start of the next instance says why, if it fails again.
+        self.spare = self.first_process(limits, network).ok();
+        left
     }
 
-    /// Removes what is ready for an instance that does not come.
-    pub(super) fn clear(&mut self) {
-        self.cgroups.remove_ahead();
+    /// Ends the spare process. Gives its groups, if they cannot be removed yet.
+    pub(super) fn clear(&mut self) -> Option<Group> {
+        self.spare.take().and_then(First::end)
     }
 
     fn remove(&mut self, feature: Feature, why: &str) {
@@ -338,13 +356,6 @@ fn owners_exist() -> bool {
 fn given_up(mut group: Group, error: io::Error) -> io::Error {
     group.remove();
     error
-}
-
-/// Waits for a process that is about to end.
-pub(super) fn reap(pidfd: &OwnedFd) {
-    while let Err(rustix::io::Errno::INTR) =
-        rustix::process::waitid(WaitId::PidFd(std::os::fd::AsFd::as_fd(pidfd)), WaitIdOptions::EXITED)
-    {}
 }
 
 /// A known reason for a refusal, as a clause to add to its message.

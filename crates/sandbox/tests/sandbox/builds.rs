@@ -11,7 +11,7 @@ use fission_rpc::build::{Artifact, BuildError, BuildJob, BuildLog, Builder};
 use fission_sandbox::{BuildOptions, SandboxBuilder};
 use serde_json::{Value, json};
 
-use crate::world::{PATIENCE, World, until};
+use crate::world::{PATIENCE, World, children, until};
 
 #[derive(Default)]
 struct Printed(Mutex<Vec<u8>>);
@@ -241,7 +241,7 @@ async fn a_build_nobody_wants_any_more_leaves_nothing() {
         () = waiting => {}
     }
     until(|| workshop.folders().is_empty().then_some(())).await;
-    let launcher = workshop.world.launcher;
-    let children = format!("/proc/{launcher}/task/{launcher}/children");
-    until(|| fs::read_to_string(&children).unwrap().trim().is_empty().then_some(())).await;
+    // What waits to be the next instance has started nothing.
+    let waiting = |process: &u32| children(*process).is_empty();
+    until(|| children(workshop.world.launcher).iter().all(waiting).then_some(())).await;
 }

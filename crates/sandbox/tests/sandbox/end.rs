@@ -101,7 +101,7 @@ async fn a_backend_that_is_dropped_ends_its_launcher_and_instances() {
 #[tokio::test]
 async fn cgroups_are_removed_with_their_instances() {
     let world = World::new();
-    world.instance("one").await;
+    let server = world.instance("one").await.pid.unwrap().to_string();
     let prefix = format!("fission-{}-", world.launcher);
     let groups = || {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -117,9 +117,10 @@ async fn cgroups_are_removed_with_their_instances() {
         });
         ours.map(|entry| entry.path()).collect::<Vec<_>>()
     };
-    // The launcher has others ready for the next instance.
-    let lived_in =
-        |group: &PathBuf| std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|all| !all.is_empty());
+    // Others are those of the process that waits to be the next instance.
+    let lived_in = |group: &PathBuf| {
+        std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|all| all.lines().any(|pid| pid == server))
+    };
     let of_one: Vec<PathBuf> = groups().into_iter().filter(lived_in).collect();
     let isolation = world.backend.isolation().await.unwrap();
     assert_eq!(!of_one.is_empty(), isolation.has(fission_sandbox::Feature::MemoryLimit));

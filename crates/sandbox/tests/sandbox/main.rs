@@ -3,4 +3,5 @@
 mod builds;
 mod end;
 mod instances;
+mod spare;
 mod world;

@@ -258,3 +258,9 @@ pub(crate) fn alive(pid: u32) -> bool {
         state == Some(false)
     })
 }
+
+/// The processes a process has started that are there now.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().map(|child| child.parse().unwrap()).collect()
+}
