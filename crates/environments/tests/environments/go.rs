@@ -6,8 +6,8 @@ use http_body_util::BodyExt;
 use tokio::process::Command;
 
 use crate::world::{
-    GO, Server, eventually, last_words_are_kept_while_the_log_is_full, program_ends_with_its_container, read_until,
-    request, runtime,
+    GO, Server, a_line_printed_in_parts_is_one, eventually, last_words_are_kept_while_the_log_is_full,
+    program_ends_with_its_container, read_until, request, runtime,
 };
 
 /// What a builder makes of a function's source.
@@ -77,6 +77,11 @@ async fn a_function_that_exits_ends_the_container_with_its_code_and_its_last_wor
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
     assert_eq!(server.exit_code().await, Some(3));
     assert!(server.log("stdout").contains("last words"), "{}", server.log("stdout"));
+}
+
+#[tokio::test]
+async fn a_line_printed_in_parts_after_its_request_is_one_line() {
+    a_line_printed_in_parts_is_one(GO).await;
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use tokio::process::Command;
 
 use crate::build::build;
 use crate::world::{
-    RUST, Server, eventually, last_words_are_kept_while_the_log_is_full, program_ends_with_its_container, read_until,
-    request, runtime,
+    RUST, Server, a_line_printed_in_parts_is_one, eventually, last_words_are_kept_while_the_log_is_full,
+    program_ends_with_its_container, read_until, request, runtime,
 };
 
 /// What an instance makes of a source.
@@ -119,6 +119,11 @@ async fn a_function_that_exits_ends_the_container_with_its_code_and_its_last_wor
     stream.write_all(b"GET / HTTP/1.1\r\nHost: f\r\n\r\n").await.unwrap();
     assert_eq!(server.exit_code().await, Some(3));
     assert!(server.log("stdout").contains("last words"), "{}", server.log("stdout"));
+}
+
+#[tokio::test]
+async fn a_line_printed_in_parts_after_its_request_is_one_line() {
+    a_line_printed_in_parts_is_one(RUST).await;
 }
 
 #[tokio::test]

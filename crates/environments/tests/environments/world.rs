@@ -297,3 +297,10 @@ pub(crate) async fn last_words_are_kept_while_the_log_is_full(language: Language
     let log = read.await.unwrap();
     assert!(log.ends_with(&format!("last words{}\n", " and more".repeat(1000))), "{log}");
 }
+
+/// A line that is printed in parts, while no request is served, is passed on as one when it ends.
+pub(crate) async fn a_line_printed_in_parts_is_one(language: Language) {
+    let server = Server::with(language, &language.function("parts"), "").await;
+    assert!(server.get("/").await.status.is_success());
+    eventually("the line", || server.log("stdout") == "one two\n").await;
+}
