@@ -351,6 +351,7 @@ impl Shared {
             network: plan.network,
             also: prepared.runtime.system_calls.clone(),
             background: false,
+            only_try: false,
         }
     }
 

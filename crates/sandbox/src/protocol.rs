@@ -1,7 +1,6 @@
 //! What the platform and its launcher say to each other: one JSON message a packet over a socket pair, with the
 //! descriptors of an instance's outputs attached to the message that starts it.
 
-use std::borrow::Cow;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -75,7 +74,8 @@ pub(crate) enum Reply {
     },
 }
 
-/// An instance to start.
+/// An instance to start. The launcher passes it on as it is to the first process, with the same descriptors and, if there is
+/// one, that of its prepared file tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Spawn {
     /// Number of the instance, never used twice with one launcher.
@@ -100,6 +100,8 @@ pub(crate) struct Spawn {
     pub also: Vec<String>,
     /// Whether everything else goes before it: a build must not slow requests down.
     pub background: bool,
+    /// Do everything but start the program, to find out what works.
+    pub only_try: bool,
 }
 
 /// Limits of one instance.
@@ -182,16 +184,6 @@ impl std::fmt::Display for Ended {
             Ended::LauncherGone => f.write_str("killed: the launcher process of the platform ended"),
         }
     }
-}
-
-/// What the launcher tells a first process, with the writing ends of the instance's stdout and stderr and, if there is one,
-/// its prepared file tree.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Order<'a> {
-    /// What to start.
-    pub spawn: Cow<'a, Spawn>,
-    /// Do everything but start the program.
-    pub only_try: bool,
 }
 
 /// What an instance's first process tells the launcher, one JSON line each.

@@ -168,6 +168,7 @@ impl SandboxBuilder {
             network: Network::Host,
             also: tools.system_calls.clone(),
             background: true,
+            only_try: false,
         })
     }
 

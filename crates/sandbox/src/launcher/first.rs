@@ -1,6 +1,5 @@
 //! First processes that wait for their order: what the launcher knows of one, and how it is told what to start.
 
-use std::borrow::Cow;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal};
 
 use super::cgroup::Group;
 use crate::isolation::Feature;
-use crate::protocol::{self, Limits, Order, Spawn};
+use crate::protocol::{self, Limits, Spawn};
 
 /// A first process. Until it has its order it is nobody's.
 pub(super) struct First {
@@ -18,7 +17,7 @@ pub(super) struct First {
     pub(super) network: Network,
     pub(super) pid: Pid,
     pub(super) pidfd: OwnedFd,
-    /// Where its order goes, until it has it.
+    /// Where its order goes, a [`Spawn`], until it has it.
     pub(super) order: Option<OwnedFd>,
     /// Lines of [`protocol::Progress`].
     pub(super) report: OwnedFd,
@@ -39,14 +38,12 @@ impl First {
     pub(super) fn start(
         &mut self,
         spawn: &Spawn,
-        only_try: bool,
         outputs: [&OwnedFd; 2],
         prepared: Option<&OwnedFd>,
     ) -> io::Result<()> {
-        let order = Order { spawn: Cow::Borrowed(spawn), only_try };
         let fds: Vec<_> = outputs.into_iter().chain(prepared).map(AsFd::as_fd).collect();
         let Some(socket) = self.order.take() else { return Ok(()) };
-        match protocol::send(&socket, &order, &fds) {
+        match protocol::send(&socket, spawn, &fds) {
             Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
             sent => sent,
         }

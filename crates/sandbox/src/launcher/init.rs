@@ -21,7 +21,7 @@ use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus};
 use super::seccomp::Filter;
 use super::{landlock, privileges, root};
 use crate::isolation::Feature;
-use crate::protocol::{self, Ended, Failure, MAX_PACKET, Order, Progress, Spawn};
+use crate::protocol::{self, Ended, Failure, MAX_PACKET, Progress, Spawn};
 use crate::sys::{self, SingleThreaded, namespace};
 
 /// User and group an instance sees itself as, where it has a user namespace.
@@ -52,7 +52,7 @@ pub(super) struct Birth<'a> {
     pub(super) prepared: bool,
     /// Opened cgroup files; writing `0` to one moves the writer in.
     pub(super) joins: &'a [(Feature, File)],
-    /// Where its [`Order`] comes from.
+    /// Where its order comes from, a [`Spawn`].
     pub(super) order: &'a OwnedFd,
     /// Where [`Progress`] is written to.
     pub(super) report: &'a OwnedFd,
@@ -88,7 +88,6 @@ impl Birth<'_> {
 struct Start<'a> {
     birth: &'a Birth<'a>,
     spawn: Spawn,
-    only_try: bool,
     stdout: OwnedFd,
     stderr: OwnedFd,
     prepared: Option<OwnedFd>,
@@ -114,13 +113,13 @@ pub(super) fn run(birth: &Birth<'_>) -> ! {
 
 fn first_process(birth: &Birth<'_>) -> Result<Infallible, Failure> {
     settle(birth)?;
-    let processes = root::process_file_system(birth.has(Feature::Proc));
+    let processes = birth.has(Feature::PrivateFiles).then(|| root::process_file_system(birth.has(Feature::Proc)));
     let start = wait_for_order(birth)?;
     if start.has(Feature::Uts) {
         rustix::system::sethostname(start.spawn.hostname.as_bytes())
             .map_err(|e| Failure::of(Feature::Uts, "setting the host name", e))?;
     }
-    if start.has(Feature::PrivateFiles) {
+    if let Some(processes) = processes {
         if birth.prepared && start.prepared.is_none() {
             sys::own_mounts().map_err(|e| Failure::of(Feature::Mount, "making its mount namespace", e))?;
         }
@@ -159,13 +158,13 @@ fn settle(birth: &Birth<'_>) -> Result<(), Failure> {
 /// Waits until it is known what this process is for. Nothing else is left to do if that never comes.
 fn wait_for_order<'a>(birth: &'a Birth<'a>) -> Result<Start<'a>, Failure> {
     let failed = |e: io::Error| Failure::fatal("waiting for what to start", e);
-    let order = protocol::wait::<Order<'_>>(birth.order, &mut vec![0; MAX_PACKET]).map_err(failed)?;
-    let Some((Order { spawn, only_try }, fds)) = order else { sys::exit_now(0) };
+    let order = protocol::wait(birth.order, &mut vec![0; MAX_PACKET]).map_err(failed)?;
+    let Some((spawn, fds)) = order else { sys::exit_now(0) };
     let mut fds = fds.into_iter();
     let (Some(stdout), Some(stderr)) = (fds.next(), fds.next()) else {
         return Err(Failure { feature: None, why: "its outputs did not arrive".to_owned() });
     };
-    Ok(Start { birth, spawn: spawn.into_owned(), only_try, stdout, stderr, prepared: fds.next() })
+    Ok(Start { birth, spawn, stdout, stderr, prepared: fds.next() })
 }
 
 /// Starts the second process and watches over it until it ends.
@@ -259,7 +258,7 @@ fn server(start: &Start<'_>) -> Result<(), Failure> {
     if start.has(Feature::Landlock) {
         landlock::restrict(&start.spawn.tree, start.birth.features)?;
     }
-    if start.only_try {
+    if start.spawn.only_try {
         return filter_calls(start);
     }
     rustix::process::chdir(&start.spawn.cwd)

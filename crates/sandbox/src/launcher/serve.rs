@@ -124,10 +124,8 @@ impl Launcher {
     fn spawn(&mut self, spawn: &Spawn, fds: Vec<OwnedFd>) -> Result<(), String> {
         let [stdout, stderr] = <[OwnedFd; 2]>::try_from(fds).map_err(|_| "its outputs did not arrive".to_owned())?;
         let id = spawn.id;
-        let first = self
-            .abilities
-            .start(spawn, &stdout, &stderr, false)
-            .map_err(|e| format!("no process could be made: {e}"))?;
+        let first =
+            self.abilities.start(spawn, &stdout, &stderr).map_err(|e| format!("no process could be made: {e}"))?;
         let watch = |fd: &OwnedFd, data: u64| {
             epoll::add(&self.epoll, fd, epoll::EventData::new_u64(data), epoll::EventFlags::IN)
         };

@@ -104,13 +104,7 @@ impl Abilities {
     }
 
     /// Starts an instance. Returns before it runs: its [`Progress`] tells.
-    pub(super) fn start(
-        &mut self,
-        spawn: &Spawn,
-        stdout: &OwnedFd,
-        stderr: &OwnedFd,
-        only_try: bool,
-    ) -> io::Result<First> {
+    pub(super) fn start(&mut self, spawn: &Spawn, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<First> {
         let mut first = match self.spare.take_if(|spare| spare.is_for(&spawn.limits, &spawn.network)) {
             Some(spare) => spare,
             None => self.first_process(&spawn.limits, &spawn.network)?,
@@ -124,7 +118,7 @@ impl Abilities {
                 None
             }
         };
-        match first.start(spawn, only_try, [stdout, stderr], prepared) {
+        match first.start(spawn, [stdout, stderr], prepared) {
             Ok(()) => Ok(first),
             Err(error) => {
                 first.end();
@@ -294,7 +288,7 @@ impl Abilities {
         let null = fs::OpenOptions::new().write(true).open("/dev/null").map_err(|e| Failure::fatal("/dev/null", e))?;
         let null = OwnedFd::from(null);
         let mut started = self
-            .start(&Spawn { network, ..nothing() }, &null, &null, true)
+            .start(&Spawn { network, ..nothing() }, &null, &null)
             .map_err(|e| Failure::of(Feature::User, "starting an instance", e))?;
         let mut lines = String::new();
         io::Read::read_to_string(&mut fs::File::from(started.report), &mut lines)
@@ -334,6 +328,7 @@ fn nothing() -> Spawn {
         network: Network::Host,
         also: Vec::new(),
         background: false,
+        only_try: true,
     }
 }
 
